@@ -1,0 +1,69 @@
+# The workshop: checks, tests, documentation. The top Makefile includes this file; `make setup` makes $(VENV).
+VENV ?= .venv
+STOWAGE_DATA ?= ../shared/data
+PYTEST_WORKERS ?= 2
+BIN := $(VENV)/bin
+RESULTS := .cache/results
+export STOWAGE_DATA
+
+.PHONY: tools lint lint-python lint-yaml sanity changelog-lint unit package lab-test test test-all molecule faults conformance matrix bench docs units-ansible-test changelog
+
+tools: setup  ## Install what the workshop needs (Debian packages when root, Python packages)
+	@scripts/tools $(VENV)
+
+lint: lint-python lint-yaml changelog-lint sanity  ## Check style, types, YAML, roles, changelog, and Ansible's sanity tests
+
+lint-python: tools
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy plugins/module_utils
+
+lint-yaml: tools
+	$(BIN)/yamllint --strict .
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/ansible-lint --offline --strict
+
+changelog-lint: tools
+	$(BIN)/antsibull-changelog lint
+
+sanity: tools  ## Run ansible-test sanity on a staged copy of the tree
+	scripts/sanity $(VENV)
+
+unit: tools  ## Run the unit tests (ARGS='tests/unit/spec -k name' narrows)
+	@mkdir -p $(RESULTS)
+	$(BIN)/pytest -n $(PYTEST_WORKERS) --junitxml=$(RESULTS)/unit.xml $(or $(ARGS),tests/unit)
+
+package: tools  ## Build the collection, install the archive elsewhere, and use it from there
+	scripts/package $(VENV)
+
+lab-test: tools  ## Run the tests that need hosts, on a lab of their own
+	scripts/lab-test $(VENV)
+
+test:  ## Run lint, unit, package and lab tests; less than 25 minutes on two cores
+	@scripts/stages lint unit package lab-test
+
+test-all:  ## Run everything: test, and molecule, faults, conformance, ansible-test units, core versions
+	@scripts/stages lint unit package units-ansible-test matrix lab-test molecule faults conformance
+
+molecule: tools  ## Run the Molecule scenarios on a lab
+	scripts/molecule $(VENV)
+
+faults: tools  ## Kill controllers and hosts in the middle of deploys
+	scripts/lab-test $(VENV) tests/faults
+
+conformance: tools  ## Compare placement and specs with what other orchestrators do
+	scripts/conformance $(VENV)
+
+matrix: tools  ## Run the unit tests under each supported ansible-core
+	scripts/core-matrix $(VENV)
+
+units-ansible-test: tools  ## Run the unit tests through ansible-test
+	scripts/units $(VENV)
+
+bench: tools  ## Measure against Swarm and a plain playbook, on the same lab hosts
+	tests/bench/run $(ARGS)
+
+docs: tools  ## Check the plugin and role documentation and render it to docs/_build/reference
+	scripts/docs $(VENV)
+
+changelog: tools  ## Show the release notes that the fragments would give
+	$(BIN)/antsibull-changelog lint && cat changelogs/fragments/*.yml

@@ -65,5 +65,5 @@ bench: tools  ## Measure against Swarm and a plain playbook, on the same lab hos
 docs: tools  ## Check the plugin and role documentation and render it to docs/_build/reference
 	scripts/docs $(VENV)
 
-changelog: tools  ## Show the release notes that the fragments would give
-	$(BIN)/antsibull-changelog lint && cat changelogs/fragments/*.yml
+changelog: tools  ## Show the release notes that the fragments give
+	@cd "$$(scripts/stage changelog)" && PATH="$(CURDIR)/$(BIN):$$PATH" antsibull-changelog release --reload-plugins >/dev/null && cat CHANGELOG.md

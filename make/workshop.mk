@@ -6,17 +6,20 @@ BIN := $(VENV)/bin
 RESULTS := .cache/results
 export STOWAGE_DATA
 
-.PHONY: tools lint lint-python lint-yaml sanity changelog-lint unit package lab-test test test-all molecule faults conformance matrix bench docs units-ansible-test changelog
+.PHONY: tools lint lint-python lint-shell lint-yaml sanity changelog-lint unit package lab-test test test-all molecule faults conformance matrix bench docs units-ansible-test changelog
 
 tools: setup  ## Install what the workshop needs (Debian packages when root, Python packages)
 	@scripts/tools $(VENV)
 
-lint: lint-python lint-yaml changelog-lint sanity  ## Check style, types, YAML, roles, changelog, and Ansible's sanity tests
+lint: lint-python lint-shell lint-yaml changelog-lint sanity  ## Check style, types, YAML, roles, changelog, and Ansible's sanity tests
 
 lint-python: tools
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy plugins/module_utils
+
+lint-shell: tools
+	@if command -v shellcheck >/dev/null; then git grep -lI '^#!/usr/bin/env bash' -- . ':!*.md' | xargs shellcheck -x; else echo "shellcheck is not installed: shell scripts not checked"; fi
 
 lint-yaml: tools
 	$(BIN)/yamllint --strict .

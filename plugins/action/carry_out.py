@@ -1,0 +1,127 @@
+# Copyright: Stowage contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Controller side of stowage.fleet.carry_out: one host's share of one step, by one host_apply call."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+from ansible_collections.stowage.fleet.plugins.module_utils import rollout, secrets
+from ansible_collections.stowage.fleet.plugins.module_utils.canonical import text_digest
+from ansible_collections.stowage.fleet.plugins.module_utils.errors import Problem, StowageError
+from ansible_collections.stowage.fleet.plugins.plugin_utils import controller
+
+display = Display()
+
+ARGUMENTS = {
+    "run_dir": {"type": "path", "required": True},
+    "part": {"type": "str", "choices": ["plan", "rollback", "release"], "default": "plan"},
+    "step": {"type": "int", "default": 0},
+}
+
+
+class ActionModule(ActionBase):
+    """Carry out one step on one host and leave its result in the run's directory."""
+
+    _supports_check_mode = False
+
+    def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Return {changed, skipped, tasks, problems}; refusals are judged by stowage.fleet.gate, not here."""
+        super().run(tmp, task_vars)
+        _valid, args = self.validate_argument_spec(ARGUMENTS)
+        node, directory = task_vars["inventory_hostname"], Path(args["run_dir"])
+        plan, state = controller.read_json(directory / "plan.json"), controller.read_json(directory / "state.json")
+        step = controller.step_of(directory, plan, args["part"], args["step"])
+        if rollout.skips(state, step):
+            return {"skipped": True, "changed": False}
+        with controller.refusals():
+            module_args = self._module_args(plan, rollout.enter(state, step), step, node, task_vars)
+        module_args.update(controller.run_arguments(directory, node))
+        result = self._execute_module(
+            module_name="stowage.fleet.host_apply", module_args=module_args, task_vars=task_vars
+        )
+        result = self._judged(result, node, step)
+        for line in rollout.step_lines(node, result):
+            display.display(line)
+        controller.write_json(controller.result_path(directory, args["part"], args["step"], node), result)
+        return {**result, "failed": False}
+
+    def _judged(self, result: dict[str, Any], node: str, step: Mapping[str, Any]) -> dict[str, Any]:
+        """A crash of the module becomes a problem, so that the gate can stop the run in good order."""
+        if result.get("unreachable"):
+            return result
+        if "problems" in result:
+            return {key: result[key] for key in ("changed", "phase", "tasks", "problems", "seconds") if key in result}
+        text = rollout.safe(result.get("msg") or result.get("module_stderr") or "no result")
+        fix = "see -vvv; a new run goes on from what is observed then"
+        problem = Problem("STW-MODULE", f"host {node}", f"phase {step['phase']} failed: {text}", fix)
+        return {"changed": True, "tasks": [], "problems": [problem.as_dict()]}
+
+    def _module_args(
+        self,
+        plan: Mapping[str, Any],
+        state: Mapping[str, Any],
+        step: Mapping[str, Any],
+        node: str,
+        task_vars: dict[str, Any],
+    ) -> dict[str, Any]:
+        share = rollout.share(state, step, node)
+        given: dict[str, Any] = {"phase": step["phase"], "files": {}, "secrets": {}}
+        if step["phase"] == "prepare":
+            share["expect"] = plan["expect"][node]
+        if step["phase"] == "endpoints":
+            share = controller.endpoint_share(plan, state["serving"], node)
+        if step["phase"] == "start":
+            share["recreate_volumes"] = plan["options"]["recreate_volumes"]
+            given.update(self._payloads(plan, share, task_vars))
+        if step["phase"] == "remove":
+            share["prune"] = controller.kept_files(plan)
+        share["fleet"], share["domain"] = plan["fleet"]["name"], plan["fleet"]["domain"]
+        return {**given, "share": share}
+
+    def _payloads(
+        self, plan: Mapping[str, Any], share: Mapping[str, Any], task_vars: dict[str, Any]
+    ) -> dict[str, dict[str, str]]:
+        """Contents of the configs and secrets that this share's tasks mount, checked against the plan's digests."""
+        if share["services"] and any(template.get("files") for template in share["services"].values()):
+            key = str(controller.variable(task_vars, self._templar, "stowage_secrets_key", "") or "")
+            return _contents(plan, share, key)
+        return {}
+
+
+def _contents(plan: Mapping[str, Any], share: Mapping[str, Any], key: str) -> dict[str, dict[str, str]]:
+    given: dict[str, dict[str, str]] = {"files": {}, "secrets": {}}
+    stacks = {task["spec"]: task["stack"] for task in share["tasks"]}
+    for spec_digest, template in share["services"].items():
+        for wanted in template.get("files", ()):
+            entry = plan["files"][wanted["digest"]]
+            content = _read(entry)
+            if wanted["kind"] == "secret":
+                found = secrets.digest(plan["fleet"]["name"], stacks[spec_digest], entry["name"], content, key)
+            else:
+                found = text_digest(content)
+            if found != wanted["digest"]:
+                place = f"{wanted['kind']} {entry['name']}"
+                raise StowageError(
+                    Problem("STW-STALE", place, "changed since the plan was made", "make the plan again")
+                )
+            kind = "secrets" if wanted["kind"] == "secret" else "files"
+            given[kind][wanted["digest"]] = base64.b64encode(content).decode("ascii")
+    return given
+
+
+def _read(entry: Mapping[str, Any]) -> bytes:
+    if "content" in entry:
+        return str(entry["content"]).encode("utf-8")
+    try:
+        return Path(entry["path"]).read_bytes()
+    except OSError as error:
+        place = f"{entry['kind']} {entry['name']}"
+        raise StowageError(
+            Problem("STW-FILE", place, f"cannot be read ({error.strerror})", "put the file back")
+        ) from error

@@ -1,0 +1,116 @@
+# Copyright: Stowage contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Controller side of stowage.fleet.plan: inventory and observations in, the plan out; no host is contacted."""
+
+from __future__ import annotations
+
+import secrets as random
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+from ansible_collections.stowage.fleet.plugins.module_utils import rollout
+from ansible_collections.stowage.fleet.plugins.module_utils.errors import Problem, StowageError, raise_all
+from ansible_collections.stowage.fleet.plugins.plugin_utils import controller
+
+display = Display()
+
+ARGUMENTS = {
+    "purpose": {"type": "str", "choices": ["plan", "deploy"], "default": "plan"},
+    "observed": {"type": "str", "default": "stowage_observed"},
+    "save_to": {"type": "path"},
+    "saved": {"type": "path"},
+    "run_dir": {"type": "path", "required": True},
+    "allow_unknown": {"type": "raw", "default": False},
+    "assume_lost": {"type": "raw"},
+    "recreate_volumes": {"type": "raw"},
+    "prune_stacks": {"type": "raw"},
+    "explain": {"type": "raw"},
+}
+
+
+class ActionModule(ActionBase):
+    """Make, show, save or take up a plan."""
+
+    _requires_connection = False
+    _supports_check_mode = True
+    _supports_diff = True
+
+    def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Return {changed, digest, summary, steps: [{id, hosts}], touched, run_dir, diff}."""
+        super().run(tmp, task_vars)
+        _valid, args = self.validate_argument_spec(ARGUMENTS)
+        with controller.refusals():
+            made, observations = self._plan(args, task_vars)
+            shown_as_diff = self._task.diff and made["steps"] and args["purpose"] == "deploy"
+            for line in [] if shown_as_diff else rollout.plan_lines(made):
+                display.display(line)
+            for line in rollout.explain_lines(made, controller.names(args["explain"])):
+                display.display(line)
+            if args["save_to"]:
+                Path(args["save_to"]).parent.mkdir(parents=True, exist_ok=True)
+                Path(args["save_to"]).write_text(rollout.dump(made), encoding="utf-8")
+            if args["purpose"] == "deploy":
+                rollout.refuse_unknown(made, controller.truth(args["allow_unknown"], "stowage_allow_unknown"))
+            going = args["purpose"] == "deploy" and not self._task.check_mode and bool(made["steps"])
+            run_dir = self._begin(args, made, observations) if going else ""
+        return {
+            "changed": bool(made["steps"]),
+            "digest": made["digest"],
+            "summary": made["summary"],
+            "steps": [{"id": step["id"], "hosts": sorted(step["hosts"])} for step in made["steps"]] if going else [],
+            "touched": sorted({node for step in made["steps"] for node in step["hosts"]}) if going else [],
+            "run_dir": run_dir,
+            "diff": {"prepared": rollout.diff_text(made)},
+        }
+
+    def _plan(self, args: Mapping[str, Any], task_vars: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The plan (made now, or taken from a file when nothing moved under it) and the observations."""
+        fleet = controller.fleet_of(task_vars, self._templar)
+        compiled = controller.compiled_stacks(fleet, task_vars, self._templar)
+        raise_all(controller.endpoint_problems(fleet, compiled["services"]))
+        options = {key: controller.names(args[key]) for key in ("assume_lost", "recreate_volumes", "prune_stacks")}
+        if args["saved"]:
+            path = Path(args["saved"])
+            text = path.read_text(encoding="utf-8") if path.is_file() else ""
+            made = rollout.parse(text, str(path), fleet["name"])
+            options = {key: made["made_from"]["options"].get(key, []) for key in options}
+            rollout.refuse_stale_inputs(made, rollout.made_from(fleet, compiled, {}, options))
+            return made, {}
+        observations = controller.observations_of(task_vars, fleet, args["observed"])
+        made = rollout.plan(
+            fleet,
+            compiled,
+            observations,
+            lambda tasks: controller.endpoint_digests(fleet, compiled["services"], tasks),
+            options,
+        )
+        return made, observations
+
+    def _begin(self, args: Mapping[str, Any], made: dict[str, Any], observations: Mapping[str, Any]) -> str:
+        """Write the run's files; refuse when a living run holds a host."""
+        takeover = {}
+        problems = []
+        for node, seen in observations.items():
+            lock = seen.get("lock")
+            if lock and controller.dead(lock.get("controller")):
+                takeover[node] = lock["run"]
+            elif lock:
+                reason = f"is locked by {lock['holder']}, run {lock['run']}"
+                fix = "wait for that run; if it is gone for good, stowage.fleet.unlock"
+                problems.append(Problem("STW-LOCKED", f"host {node}", reason, fix))
+        raise_all(problems)
+        run = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{random.token_hex(3)}"
+        directory = Path(args["run_dir"]) / run
+        identity = {"id": run, "holder": controller.holder(), "controller": controller.controller()}
+        try:
+            controller.write_json(directory / "plan.json", made)
+        except OSError as error:
+            fix = "give a writable directory with -e stowage_run_dir=..."
+            raise StowageError(Problem("STW-RUN", str(directory), f"cannot be written ({error})", fix)) from error
+        controller.write_json(directory / "state.json", rollout.begin(made["serving"]))
+        controller.write_json(directory / "run.json", {"run": identity, "takeover": takeover})
+        return str(directory)

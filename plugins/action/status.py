@@ -1,0 +1,39 @@
+# Copyright: Stowage contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Controller side of stowage.fleet.status: a table of what is wanted and what runs, and the same as JSON."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+from ansible_collections.stowage.fleet.plugins.module_utils import rollout
+from ansible_collections.stowage.fleet.plugins.plugin_utils import controller
+
+display = Display()
+
+
+class ActionModule(ActionBase):
+    """Show the fleet's status."""
+
+    _requires_connection = False
+    _supports_check_mode = True
+
+    def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Return {changed: false, status}."""
+        super().run(tmp, task_vars)
+        _valid, args = self.validate_argument_spec(
+            {"observed": {"type": "str", "default": "stowage_observed"}, "save_to": {"type": "path"}}
+        )
+        with controller.refusals():
+            fleet = controller.fleet_of(task_vars, self._templar)
+            compiled = controller.compiled_stacks(fleet, task_vars, self._templar)
+            observations = controller.observations_of(task_vars, fleet, args["observed"])
+            found = rollout.status(fleet, compiled["services"], observations)
+        for line in rollout.status_lines(found):
+            display.display(line)
+        if args["save_to"]:
+            controller.write_json(Path(args["save_to"]), found)
+        return {"changed": False, "status": found}

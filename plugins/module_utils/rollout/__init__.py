@@ -1,0 +1,37 @@
+# Copyright: Stowage contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The rollout room: the plan, its waves and steps, the gate between them, and the texts that show them."""
+
+from __future__ import annotations
+
+from .gate import begin, enter, judge, outcome, resume, rollback_steps, share, skips
+from .plan import made_from, plan, refuse_stale_inputs, refuse_unknown
+from .saved import dump, parse
+from .status import status
+from .text import conclusion_lines, diff_text, explain_lines, plan_lines, safe, status_lines, step_lines, step_title
+
+__all__ = [
+    "begin",
+    "conclusion_lines",
+    "diff_text",
+    "dump",
+    "enter",
+    "explain_lines",
+    "judge",
+    "made_from",
+    "outcome",
+    "parse",
+    "plan",
+    "plan_lines",
+    "refuse_stale_inputs",
+    "refuse_unknown",
+    "resume",
+    "rollback_steps",
+    "safe",
+    "share",
+    "skips",
+    "status",
+    "status_lines",
+    "step_lines",
+    "step_title",
+]

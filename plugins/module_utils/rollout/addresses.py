@@ -1,0 +1,45 @@
+# Copyright: Stowage contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Container addresses: the lowest free one of the host's block, never one that is or was just in use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from ..errors import Problem, raise_all
+from ..network import address_pool
+
+
+class Addresses:
+    """Hands out addresses per node; collects a Problem for every one it could not give."""
+
+    def __init__(self, observations: Mapping[str, Mapping[str, Any]], serving: Iterable[Mapping[str, Any]]) -> None:
+        """Take the observations (blocks, containers) and the tasks that serve now (addresses on cooldown)."""
+        self._used = {task["ip"] for task in serving if task["ip"]}
+        self._used |= {c["ip"] for seen in observations.values() for c in seen["containers"] if c["ip"]}
+        self._used |= {task["ip"] for seen in observations.values() for task in seen["endpoints"].get("tasks", [])}
+        self._claims = {node: seen["network"].get("claim") for node, seen in observations.items()}
+        self._pools: dict[str, Iterator[str]] = {}
+        self.problems: list[Problem] = []
+
+    def take(self, node: str, task: str) -> str:
+        """The next free address of the node's block; "" (and a Problem) if there is none."""
+        claim = self._claims.get(node)
+        if not claim:
+            fix = "run stowage.fleet.bootstrap first"
+            self.problems.append(Problem("STW-NETWORK", f"host {node}", "has no container network", fix))
+            return ""
+        pool = self._pools.setdefault(node, iter(address_pool(claim["block"])))
+        for address in pool:
+            if address not in self._used:
+                self._used.add(address)
+                return str(address)
+        reason = f"block {claim['block']} has no free address for {task}"
+        fix = "place fewer containers there, or use a shorter block_prefix in a new fleet"
+        self.problems.append(Problem("STW-ADDRESSES", f"host {node}", reason, fix))
+        return ""
+
+    def check(self) -> None:
+        """Raise StowageError if any address could not be given."""
+        raise_all(self.problems)

@@ -1,0 +1,257 @@
+# Copyright: Stowage contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Controller-side glue shared by the action plugins: inventory in, refusals out, the run's files."""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import json
+import os
+import shutil
+import socket
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible_collections.stowage.fleet.plugins.module_utils import discovery, secrets, spec
+from ansible_collections.stowage.fleet.plugins.module_utils.canonical import plain
+from ansible_collections.stowage.fleet.plugins.module_utils.errors import Problem, StowageError, raise_all
+from ansible_collections.stowage.fleet.plugins.module_utils.fleet import build_fleet
+
+GROUPS = ("stowage_nodes", "stowage_ingress")
+HOST_VARIABLES = (
+    "stowage_labels",
+    "stowage_role",
+    "stowage_availability",
+    "stowage_reserved",
+    "stowage_address",
+    "ansible_host",
+)
+
+
+@contextlib.contextmanager
+def refusals() -> Iterator[None]:
+    """Turn a StowageError of the pure layer into a failed task with every problem on its own line."""
+    try:
+        yield
+    except StowageError as error:
+        raise AnsibleActionFail(
+            f"{len(error.problems)} problem(s), nothing was changed by this step:\n{error}",
+            result={"problems": [problem.as_dict() for problem in error.problems]},
+        ) from error
+
+
+def fleet_of(task_vars: Mapping[str, Any], templar: Any) -> dict[str, Any]:
+    """The Fleet of the inventory: the whole of it, whatever --limit says."""
+    groups, hostvars = task_vars["groups"], task_vars["hostvars"]
+    members = {group: list(groups.get(group, ())) for group in GROUPS}
+    names = sorted({name for group in GROUPS for name in members[group]})
+    hosts = {name: _host_variables(hostvars[name]) for name in names}
+    fleet, network = (plain(variable(task_vars, templar, key)) for key in ("stowage_fleet", "stowage_network"))
+    built = build_fleet(fleet, network, hosts, members["stowage_nodes"], members["stowage_ingress"])
+    ingress = plain(variable(task_vars, templar, "stowage_ingress", {}) or {})
+    return {**built, "ingress": {**ingress, "domain": built["domain"]}}
+
+
+def _host_variables(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: plain(values[key]) for key in HOST_VARIABLES if key in values}
+
+
+def variable(task_vars: Mapping[str, Any], templar: Any, name: str, default: Any = None) -> Any:
+    """An inventory or extra variable, templated."""
+    return templar.template(task_vars[name]) if name in task_vars else default
+
+
+def names(value: Any) -> list[str]:
+    """A list of names from a list or from comma-separated text (extra variables are text)."""
+    if value is None:
+        return []
+    parts = value.split(",") if isinstance(value, str) else value
+    return sorted({str(part).strip() for part in parts if str(part).strip()})
+
+
+def truth(value: Any, name: str) -> bool:
+    """A boolean from an extra variable; text must say true or false."""
+    text = str(value).strip().lower()
+    if text in ("true", "false"):
+        return text == "true"
+    raise StowageError(Problem("STW-OPTION", name, f"{value!r} is neither true nor false", "say true or false"))
+
+
+def inventory_directory(task_vars: Mapping[str, Any]) -> Path:
+    """The directory that the inventory's relative paths start from."""
+    return Path(str(task_vars.get("inventory_dir") or os.getcwd()))
+
+
+def stack_files(task_vars: Mapping[str, Any], templar: Any) -> dict[str, list[Path]]:
+    """{stack name: its files}: stowage_stacks, or every stacks/*.yml beside the inventory."""
+    base = inventory_directory(task_vars)
+    stated = variable(task_vars, templar, "stowage_stacks")
+    if stated is None:
+        found = sorted((base / "stacks").glob("*.y*ml"))
+        return {path.stem: [path] for path in found}
+    if not isinstance(stated, Mapping):
+        fix = "write {stack name: [files]}"
+        raise StowageError(Problem("STW-INVENTORY", "stowage_stacks", "is not a mapping", fix))
+    return {
+        str(name): [base / str(path) for path in ([paths] if isinstance(paths, str) else paths)]
+        for name, paths in stated.items()
+    }
+
+
+def compiled_stacks(fleet: Mapping[str, Any], task_vars: Mapping[str, Any], templar: Any) -> dict[str, Any]:
+    """All stacks of the inventory, loaded and compiled: {"services", "files", "warnings", "stacks"}.
+
+    Raises one StowageError with the mistakes of every stack.
+    """
+    key = str(variable(task_vars, templar, "stowage_secrets_key", "") or "")
+    env = plain(variable(task_vars, templar, "stowage_env", {}))
+    whole: dict[str, Any] = {"services": [], "files": {}, "warnings": [], "stacks": []}
+    problems: list[Problem] = []
+    for stack, paths in sorted(stack_files(task_vars, templar).items()):
+
+        def secret_digest(stack: str, name: str, value: bytes) -> str:
+            return secrets.digest(fleet["name"], stack, name, value, key)
+
+        try:
+            normal = spec.load([str(path) for path in paths], env)
+            made = spec.compile_services(stack, normal, str(paths[0].parent), secret_digest=secret_digest)
+        except StowageError as error:
+            problems += error.problems
+            continue
+        whole["services"] += made["services"]
+        whole["files"].update(made["files"])
+        whole["warnings"] += made["warnings"]
+        whole["stacks"].append(stack)
+    raise_all(problems)
+    return whole
+
+
+def observations_of(task_vars: Mapping[str, Any], fleet: Mapping[str, Any], register: str) -> dict[str, Any]:
+    """{node: Observation} from the registered results of host_state; hosts that gave none are left out.
+
+    Read raw: what a host said is never templated.
+    """
+    hostvars = task_vars["hostvars"]
+    found = {}
+    for node in fleet["nodes"]:
+        result = hostvars.raw_get(node["name"]).get(register)
+        observation = result.get("observation") if isinstance(result, Mapping) else None
+        if observation:
+            found[node["name"]] = plain(observation)
+    return found
+
+
+def endpoint_share(plan: Mapping[str, Any], tasks: list[dict[str, Any]], node: str) -> dict[str, Any]:
+    """The endpoints share of one node of a plan, for the tasks that serve."""
+    plainly = [{key: task[key] for key in ("service", "slot", "node", "ip")} for task in tasks]
+    target = {"name": node, **plan["nodes"][node]}
+    return discovery.share(list(plan["services"].values()), plainly, target, plan["fleet"]["ingress"])
+
+
+def endpoint_digests(
+    fleet: Mapping[str, Any], services: list[dict[str, Any]], tasks: list[dict[str, Any]]
+) -> dict[str, str]:
+    """{node: digest of the endpoints these tasks mean for it}."""
+    part = {
+        "nodes": {node["name"]: {"ingress": node["ingress"], "address": node["address"]} for node in fleet["nodes"]},
+        "services": {service["name"]: service for service in services},
+        "fleet": {"ingress": fleet["ingress"]},
+    }
+    return {node: discovery.share_digest(endpoint_share(part, tasks, node)) for node in part["nodes"]}
+
+
+def controller() -> dict[str, Any]:
+    """This run's controller process: {host, boot, pid, started}; a later run can tell whether it still lives."""
+    pid = os.getppid()
+    return {"host": socket.gethostname(), "boot": _boot_id(), "pid": pid, "started": _started(pid)}
+
+
+def dead(other: Mapping[str, Any] | None) -> bool:
+    """True if a lock's controller ran on this machine and is proved to be gone."""
+    if not other or other.get("host") != socket.gethostname():
+        return False
+    if other.get("boot") != _boot_id():
+        return True
+    return _started(int(other["pid"])) != other.get("started")
+
+
+def holder() -> str:
+    """Who runs this, for people: user, machine, AWX job."""
+    job = os.environ.get("JOB_ID")
+    who = f"{getpass.getuser()}@{socket.gethostname()}"
+    return f"{who} (job {job})" if job else who
+
+
+def _boot_id() -> str:
+    path = Path("/proc/sys/kernel/random/boot_id")
+    return path.read_text(encoding="ascii").strip() if path.exists() else ""
+
+
+def _started(pid: int) -> str:
+    """Start time of a process in clock ticks since boot; empty if there is no such process."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return ""
+    return text.rpartition(")")[2].split()[19]
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a JSON file whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.write_text(json.dumps(value, sort_keys=True, indent=1) + "\n", encoding="utf-8")
+    draft.replace(path)
+
+
+def read_json(path: Path) -> Any:
+    """The value of a JSON file; None if there is no such file."""
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
+def endpoint_problems(fleet: Mapping[str, Any], services: list[dict[str, Any]]) -> list[Problem]:
+    """Mistakes in routing labels, before any host is touched."""
+    return discovery.check(services, fleet["ingress"])
+
+
+def steps_of(directory: Path, plan: Mapping[str, Any], part: str) -> list[dict[str, Any]]:
+    """The steps of a run's part: the plan's, the rollback's, or the one that gives the locks back."""
+    if part == "release":
+        touched = sorted({node for step in plan["steps"] for node in step["hosts"]})
+        release = {"id": 0, "phase": "release", "wave": 0, "delay": 0.0, "hosts": {node: {} for node in touched}}
+        return [release]
+    return list(plan["steps"] if part == "plan" else read_json(directory / "rollback.json"))
+
+
+def step_of(directory: Path, plan: Mapping[str, Any], part: str, step: int) -> dict[str, Any]:
+    """One step of a run's part."""
+    return steps_of(directory, plan, part)[step]
+
+
+def result_path(directory: Path, part: str, step: int, node: str) -> Path:
+    """Where a host's result of a step is kept."""
+    return directory / "results" / f"{part}-{step}-{node}.json"
+
+
+def run_arguments(directory: Path, node: str) -> dict[str, Any]:
+    """host_apply's arguments run and takeover."""
+    started = read_json(directory / "run.json")
+    takeover = started["takeover"].get(node)
+    return {"run": started["run"], **({"takeover": takeover} if takeover else {})}
+
+
+def kept_files(plan: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Digests of the configs and secrets that the plan's services mount."""
+    kept: dict[str, list[str]] = {"configs": [], "secrets": []}
+    for digest, entry in plan["files"].items():
+        kept["secrets" if entry["kind"] == "secret" else "configs"].append(digest)
+    return kept
+
+
+def clean_runs(directory: Path, keep: int = 20) -> None:
+    """Remove the records of all but the newest runs."""
+    for old in sorted(path for path in directory.parent.iterdir() if (path / "run.json").exists())[:-keep]:
+        shutil.rmtree(old)

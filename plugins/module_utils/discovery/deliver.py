@@ -1,0 +1,153 @@
+# Copyright: Stowage contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""On the host: put an endpoints share on disk, and see what is really there. Standard library only."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from typing import Any, Callable, NamedTuple
+
+from .. import canonical
+from ..errors import Problem
+from . import files
+from .fence import await_generation, generation_of
+from .share import disk_digest
+
+TRAEFIK_FILE = "var/lib/stowage/traefik/dynamic/stowage.yml"
+TRAEFIK_STAGE = "var/lib/stowage/traefik/stage"
+DNS_DIRECTORY = "var/lib/stowage/dns"
+DNS_STAGE = "var/lib/stowage/dns.stage"
+PORTS_FILE = "var/lib/stowage/ports.nft"
+ENDPOINTS_FILE = "var/lib/stowage/endpoints.json"
+STATE_STAGE = "var/lib/stowage/stage"
+FENCE_TIMEOUT = 12.0
+
+
+class Ports(NamedTuple):
+    """The kernel side of published ports: apply(text, path) -> changed, applied(text) -> bool."""
+
+    apply: Callable[[str, str], bool]
+    applied: Callable[[str], bool]
+
+
+def deliver(
+    share: Mapping[str, Any],
+    root: str = "/",
+    check: bool = False,
+    timeout: float = FENCE_TIMEOUT,
+    ports: Ports | None = None,
+) -> dict[str, Any]:
+    """Carry out an endpoints share on this host: {changed, changes, problems, fence}.
+
+    Writes only what differs, each file by one rename from a directory nobody watches: Traefik's file, the DNS files
+    (files of services that are gone are removed), the nft script through the network room, endpoints.json last. Then
+    waits up to `timeout` seconds until Traefik serves the generation.
+    changes: one line per change, paths from /. problems: [Problem] (STW-FENCE), never raised: the files stay.
+    fence: {generation, seen, seconds}, {} without Traefik. check: nothing is written and no fence awaited.
+    ports: how nft is reached; default the network room's functions.
+    """
+    _check_names(share["dns"])
+    before = files.read(os.path.join(root, TRAEFIK_FILE))
+    changes = _write_traefik(share["traefik"], root, before, check) + _write_dns(share["dns"], root, check)
+    changes += _write_ports(share["ports"], root, check, ports or _network())
+    changes += _write_state(share["tasks"], root, check)
+    fence: dict[str, Any] = {}
+    problems: list[Problem] = []
+    if share["traefik"] and not check:
+        wanted = share["traefik"]
+        older = generation_of(before)
+        older = older if older != wanted["generation"] else None
+        fence, problems = await_generation(int(wanted["port"]), wanted["generation"], timeout, older)
+    return {"changed": bool(changes), "changes": changes, "problems": problems, "fence": fence}
+
+
+def observe_endpoints(root: str = "/", ports: Ports | None = None) -> dict[str, Any]:
+    """{digest, tasks} of the endpoints on this host, from the files really on disk.
+
+    digest equals `share_digest` of the share that was carried out, as long as nobody changed a file. An nft table that
+    is not loaded counts as a change. tasks: [{service, slot, node, ip}], [] if endpoints.json is absent or broken.
+    """
+    tasks = _read_tasks(files.read(os.path.join(root, ENDPOINTS_FILE)))
+    script = files.read(os.path.join(root, PORTS_FILE)) or ""
+    if script and not (ports or _network()).applied(script):
+        script = "not loaded"
+    traefik = files.read(os.path.join(root, TRAEFIK_FILE))
+    dns = files.read_all(os.path.join(root, DNS_DIRECTORY))
+    return {"digest": disk_digest(tasks, traefik, dns, script), "tasks": tasks or []}
+
+
+def _check_names(dns: Mapping[str, str]) -> None:
+    """The share comes from a plan file: a name must not lead out of the directory."""
+    for name in dns:
+        if os.path.basename(name) != name or name.startswith("."):
+            raise ValueError(f"not a file name: {name!a}")
+
+
+def _write_traefik(wanted: Mapping[str, Any] | None, root: str, before: str | None, check: bool) -> list[str]:
+    text = wanted["text"] if wanted else None
+    if text == before:
+        return []
+    path = os.path.join(root, TRAEFIK_FILE)
+    if not check and text is None:
+        files.remove(path)
+    elif not check and text is not None:
+        files.replace(path, text, os.path.join(root, TRAEFIK_STAGE))
+    return [_line(TRAEFIK_FILE, before, text)]
+
+
+def _write_dns(wanted: Mapping[str, str], root: str, check: bool) -> list[str]:
+    directory = os.path.join(root, DNS_DIRECTORY)
+    present = files.read_all(directory)
+    changes = []
+    for name in sorted({*wanted, *present}):
+        if wanted.get(name) == present.get(name):
+            continue
+        changes.append(_line(f"{DNS_DIRECTORY}/{name}", present.get(name), wanted.get(name)))
+        path = os.path.join(directory, name)
+        if not check and name in wanted:
+            files.replace(path, wanted[name], os.path.join(root, DNS_STAGE))
+        elif not check:
+            files.remove(path)
+    return changes
+
+
+def _write_ports(text: str, root: str, check: bool, ports: Ports) -> list[str]:
+    path = os.path.join(root, PORTS_FILE)
+    before = files.read(path) or ""
+    if text == before and (not text or ports.applied(text)):
+        return []
+    if not check:
+        ports.apply(text, path)
+    return [_line(PORTS_FILE, before or None, text or None)]
+
+
+def _write_state(tasks: Any, root: str, check: bool) -> list[str]:
+    path = os.path.join(root, ENDPOINTS_FILE)
+    before, text = files.read(path), canonical.dumps({"schema": 1, "tasks": tasks}) + "\n"
+    if text == before:
+        return []
+    if not check:
+        files.replace(path, text, os.path.join(root, STATE_STAGE))
+    return [_line(ENDPOINTS_FILE, before, text)]
+
+
+def _line(path: str, before: str | None, after: str | None) -> str:
+    verb = "removed" if after is None else "created" if before is None else "changed"
+    return f"/{path} {verb}"
+
+
+def _read_tasks(text: str | None) -> Any:
+    """The tasks in endpoints.json; None if the file is absent or broken, which no share's digest equals."""
+    try:
+        tasks = json.loads(text or "")["tasks"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    return tasks if isinstance(tasks, list) and all(isinstance(task, dict) for task in tasks) else None
+
+
+def _network() -> Ports:
+    from ..network import apply_ports, ports_applied  # noqa: PLC0415 (only where ports are published)
+
+    return Ports(apply_ports, ports_applied)

@@ -1,0 +1,121 @@
+# Copyright: Stowage contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The settings of the ingress: `stowage_ingress` of the inventory, checked and completed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from ..errors import Problem, raise_all, show
+from .labels import near
+
+FENCE_ENTRYPOINT = "stowage"
+MAX_PORT = 65536
+NAME = re.compile(r"^[A-Za-z0-9]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?$")
+ADDRESS = re.compile(r"^(\[[0-9A-Fa-f:.]*\]|[A-Za-z0-9.-]*):([0-9]{1,5})(/(tcp|udp))?$", re.IGNORECASE)
+SETTINGS: dict[str, Any] = {
+    "image": "traefik:v3",
+    "entrypoints": {"web": ":80"},
+    "fence_port": 8090,
+    "exposed_by_default": False,
+    "defaults": True,
+    "internal_services": False,
+    "unknown_fields": False,
+    "certificates": [],
+    "static": {},
+}
+
+
+def ingress_options(settings: Any, domain: str = "fleet", ingress_nodes: int = 1) -> dict[str, Any]:
+    """The `options` of this room from the variable `stowage_ingress` and the fleet.
+
+    settings: {image, entrypoints {name: ":80" | {address: ":80", ...}}, fence_port, exposed_by_default, defaults,
+    internal_services, unknown_fields, certificates [{cert, key}], static {}}; every key has a default. domain: the
+    fleet's. ingress_nodes: how many hosts run Traefik.
+    Result: those keys but `entrypoints` as a sorted list of names, plus domain, ingress_nodes and resolvers (names of
+    the certificate resolvers in `static`). Raises StowageError with every mistake (STW-INGRESS-OPTION).
+    """
+    given = {} if settings is None else settings
+    if not isinstance(given, Mapping):
+        raise_all([_problem("stowage_ingress", f"{show(given)} is not a mapping", "write {entrypoints: {web: ':80'}}")])
+    merged = {**SETTINGS, **given}
+    problems = [
+        _problem(f"stowage_ingress.{show(key)}", "unknown key", near(str(key), list(SETTINGS)))
+        for key in given
+        if key not in SETTINGS
+    ]
+    problems += _flag_problems(merged) + _entrypoint_problems(merged["entrypoints"], merged["fence_port"])
+    problems += _certificate_problems(merged["certificates"])
+    raise_all(problems)
+    resolvers = merged["static"].get("certificatesResolvers") or {}
+    return {
+        **{key: merged[key] for key in SETTINGS},
+        "entrypoints": sorted(merged["entrypoints"]),
+        "resolvers": sorted(resolvers),
+        "domain": domain,
+        "ingress_nodes": ingress_nodes,
+    }
+
+
+def _problem(where: str, reason: str, fix: str) -> Problem:
+    return Problem("STW-INGRESS-OPTION", where, reason, fix)
+
+
+def _flag_problems(merged: Mapping[str, Any]) -> list[Problem]:
+    problems = []
+    for key, default in SETTINGS.items():
+        if isinstance(default, bool) and not isinstance(merged[key], bool):
+            problems.append(
+                _problem(f"stowage_ingress.{key}", f"{show(merged[key])} is not a boolean", "true or false")
+            )
+    if not isinstance(merged["image"], str) or not merged["image"]:
+        reason = f"{show(merged['image'])} is not an image reference"
+        problems.append(_problem("stowage_ingress.image", reason, "write traefik:v3"))
+    if not isinstance(merged["static"], Mapping):
+        reason = f"{show(merged['static'])} is not a mapping"
+        problems.append(_problem("stowage_ingress.static", reason, "write Traefik's static configuration as a mapping"))
+    return problems
+
+
+def _entrypoint_problems(entrypoints: Any, fence_port: Any) -> list[Problem]:
+    where = "stowage_ingress.entrypoints"
+    problems = []
+    if not isinstance(fence_port, int) or isinstance(fence_port, bool) or not 0 < fence_port < MAX_PORT:
+        reason = f"{show(fence_port)} is not a port"
+        problems.append(_problem("stowage_ingress.fence_port", reason, "choose a free port, e.g. 8090"))
+    if not isinstance(entrypoints, Mapping) or not entrypoints:
+        return [*problems, _problem(where, f"{show(entrypoints)} is not a mapping of entry points", "web: ':80'")]
+    taken = {(fence_port, "tcp"): FENCE_ENTRYPOINT}
+    for name in sorted(entrypoints, key=str):
+        setting = entrypoints[name]
+        address = setting.get("address") if isinstance(setting, Mapping) else setting
+        found = ADDRESS.match(str(address))
+        port = (int(found.group(2)), (found.group(4) or "tcp").lower()) if found else (0, "")
+        if not NAME.match(str(name)) or str(name).lower() in (FENCE_ENTRYPOINT, "traefik"):
+            problems.append(_problem(f"{where}.{show(name)}", "is not a free entry point name", "call it web"))
+        elif not 0 < port[0] < MAX_PORT:
+            problems.append(
+                _problem(f"{where}.{name}", f"{show(address)} is not an address", "write ':80' or ':53/udp'")
+            )
+        elif port in taken:
+            reason = f"port {port[0]}/{port[1]} is already that of {taken[port]}"
+            problems.append(_problem(f"{where}.{name}", reason, "give every entry point its own port"))
+        else:
+            taken[port] = str(name)
+    return problems
+
+
+def _certificate_problems(certificates: Any) -> list[Problem]:
+    where = "stowage_ingress.certificates"
+    if not isinstance(certificates, (list, tuple)):
+        return [_problem(where, f"{show(certificates)} is not a list", "write [{cert: /path, key: /path}]")]
+    problems = []
+    for index, pair in enumerate(certificates):
+        good = isinstance(pair, Mapping) and set(pair) == {"cert", "key"}
+        if not good or not all(str(path).startswith("/etc/stowage/traefik/") for path in pair.values()):
+            reason = f"{show(pair)} is not a pair of paths below /etc/stowage/traefik/"
+            fix = "write {cert: /etc/stowage/traefik/certs/shop.pem, key: /etc/stowage/traefik/certs/shop.key}"
+            problems.append(_problem(f"{where}[{index}]", reason, fix))
+    return problems

@@ -224,13 +224,18 @@ def remove_all(api: Any, found: dict[str, list[dict[str, Any]]], dry: bool) -> l
 
 
 def remove_images(api: Any, label: str, dry: bool) -> list[str]:
-    """Remove the images built for labs and the registries' shared volume; what was removed."""
-    tags = [tag for image in api.images(filters={"label": label}) for tag in image["RepoTags"] or []]
-    volumes = api.volumes(filters={"label": f"{LABEL}.cache"})["Volumes"] or []
+    """Remove the images built for labs and the registries' shared volume; what was (or, dry, would be) removed."""
+    # Untagged ones are stages of a build.
+    names = {name for image in api.images(filters={"label": label}) for name in _tags(image) or [image["Id"]]}
+    volumes = [entry["Name"] for entry in api.volumes(filters={"label": f"{LABEL}.cache"})["Volumes"] or []]
     if not dry:
-        for tag in tags:
+        for name in sorted(names, reverse=True):
             with contextlib.suppress(docker.errors.ImageNotFound):
-                api.remove_image(tag, force=True)
-        for entry in volumes:
-            api.remove_volume(entry["Name"], force=True)
-    return [f"image {tag}" for tag in sorted(tags)] + [f"volume {entry['Name']}" for entry in volumes]
+                api.remove_image(name, force=True)
+        for name in volumes:
+            api.remove_volume(name, force=True)
+    return [f"image {name}" for name in sorted(names)] + [f"volume {name}" for name in volumes]
+
+
+def _tags(image: dict[str, Any]) -> list[str]:
+    return [tag for tag in image["RepoTags"] or [] if not tag.startswith("<none>")]

@@ -198,6 +198,16 @@ def test_no_public_hosts_are_named() -> None:
     assert found == []
 
 
+def test_links_between_pages_hold() -> None:
+    broken = []
+    for name in tree():
+        if name.endswith(".md") and not name.startswith("tests/cases/"):
+            page = ROOT / name
+            links = re.findall(r"\]\((?![a-z]+:|#)([^)#]+)", page.read_text(encoding="utf-8"))
+            broken += [f"{name}: {link}" for link in links if not (page.parent / link).exists()]
+    assert broken == []
+
+
 def test_every_sanity_exception_has_a_reason() -> None:
     lines = [
         (name, line)

@@ -1,0 +1,60 @@
+# Copyright: Stowage contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What follows from a host's block and underlay address: pure functions, so no host needs to be asked."""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+
+VXLAN_OVERHEAD = {4: 50, 6: 70}
+
+
+def address_pool(block: str) -> list[str]:
+    """The addresses of a block that a plan may give to containers, lowest first.
+
+    .0 is the host's VTEP, .1 the gateway; the last quarter is kept back: its second half is Docker's own range
+    for containers started by hand (`ip_range`), its first half is for later use. A /24 gives .2 to .191.
+    """
+    network = ipaddress.IPv4Network(block)
+    first = int(network.network_address)
+    return [str(ipaddress.IPv4Address(first + n)) for n in range(2, network.num_addresses * 3 // 4)]
+
+
+def ip_range(block: str) -> str:
+    """The last eighth of a block: Docker's dynamic addresses (10.128.5.0/24 gives 10.128.5.224/27)."""
+    network = ipaddress.IPv4Network(block)
+    size = network.num_addresses // 8
+    start = ipaddress.IPv4Address(int(network.broadcast_address) + 1 - size)
+    return f"{start}/{network.prefixlen + 3}"
+
+
+def gateway(block: str) -> str:
+    """The bridge's address: the block's .1."""
+    return str(ipaddress.IPv4Network(block).network_address + 1)
+
+
+def vtep(block: str) -> str:
+    """The VXLAN device's own address: the block's .0."""
+    return str(ipaddress.IPv4Network(block).network_address)
+
+
+def vtep_mac(underlay: str) -> str:
+    """The VXLAN device's MAC: 0a:53 and the underlay IPv4 address (IPv6: the start of its digest)."""
+    address = ipaddress.ip_address(underlay)
+    tail = address.packed if address.version == 4 else hashlib.sha256(address.packed).digest()[:4]
+    return _mac(b"\x0a\x53" + tail)
+
+
+def container_mac(address: str) -> str:
+    """A container's MAC: 02:42 and its IPv4 address."""
+    return _mac(b"\x02\x42" + ipaddress.IPv4Address(address).packed)
+
+
+def overhead(underlay: str) -> int:
+    """Bytes VXLAN adds to a packet over this underlay address."""
+    return VXLAN_OVERHEAD[ipaddress.ip_address(underlay).version]
+
+
+def _mac(octets: bytes) -> str:
+    return ":".join(f"{octet:02x}" for octet in octets)

@@ -1,0 +1,197 @@
+#!/usr/bin/python
+# Copyright: Stowage contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""One host's part of the container network: glue over the network room and engine.networks."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: host_network
+short_description: Observe or converge one host's part of the container network
+version_added: 0.1.0
+description:
+  - With O(state=observed) it says which block the host claims and which networks it knows, and changes nothing.
+  - With O(state=present) it makes the host what the fleet table of M(stowage.fleet.network_plan) says - devices,
+    routes, neighbours, forwarding entries, sysctls, the nftables table C(inet stowage), the Docker network
+    C(stowage) - and installs a unit that does the same before Docker starts at boot.
+  - With O(state=absent) it removes all of that.
+  - It touches nothing that is not the fleet's. Only what differs is changed, and every changed object is named.
+options:
+  state:
+    description: What to do.
+    type: str
+    choices: [observed, present, absent]
+    default: present
+  name:
+    description: Name of this host in the fleet. Required for O(state=present).
+    type: str
+  address:
+    description: Address by which the other hosts reach this one, for O(state=observed).
+    type: str
+    default: ''
+  table:
+    description: The fleet table, as M(stowage.fleet.network_plan) returns it. Required for O(state=present).
+    type: dict
+  engine:
+    description: Whether to keep the Docker network. Without it, only the kernel is converged.
+    type: bool
+    default: true
+requirements:
+  - iproute2 5.0 or later, nftables 0.9.7 or later
+  - docker SDK for Python 5.0 or later
+attributes:
+  check_mode:
+    support: full
+    description: Names what differs and changes nothing.
+  diff_mode:
+    support: full
+    description: One line per object that differs.
+author:
+  - Stowage contributors (@stowage)
+"""
+
+EXAMPLES = r"""
+- name: Observe the host's networks
+  stowage.fleet.host_network:
+    state: observed
+    address: 192.0.2.11
+  register: __network_observed
+
+- name: Plan the fleet's blocks
+  stowage.fleet.network_plan:
+    observed: __network_observed
+  run_once: true
+  register: __network_planned
+
+- name: Converge the host's network
+  stowage.fleet.host_network:
+    name: "{{ inventory_hostname }}"
+    table: "{{ __network_planned.table }}"
+
+- name: Remove everything the fleet's network put on the host
+  stowage.fleet.host_network:
+    state: absent
+"""
+
+RETURN = r"""
+changes:
+  description: Every object that differed, one line each.
+  returned: when O(state) is V(present) or V(absent)
+  type: list
+  elements: str
+  sample: [add route 10.128.6.0/24, repair table inet stowage]
+held:
+  description: The fleet table this host holds, with its name; null if it holds none.
+  returned: when O(state=observed)
+  type: dict
+addresses:
+  description: The host's own addresses.
+  returned: when O(state=observed)
+  type: list
+  elements: str
+mtu:
+  description: MTU of the device that has O(address); null if none has it.
+  returned: when O(state=observed)
+  type: int
+networks:
+  description: Every IPv4 network the host knows that is not the fleet's, as C(cidr), C(kind) and C(what).
+  returned: when O(state=observed)
+  type: list
+  elements: dict
+problems:
+  description: Why it refused, as C(code), C(place), C(reason) and C(fix).
+  returned: on refusal
+  type: list
+  elements: dict
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.stowage.fleet.plugins.module_utils.engine import networks
+from ansible_collections.stowage.fleet.plugins.module_utils.engine.client import EngineError
+from ansible_collections.stowage.fleet.plugins.module_utils.errors import Problem, StowageError, raise_all
+from ansible_collections.stowage.fleet.plugins.module_utils.network import blocks, converge, host, settings, tables
+
+ARGUMENTS = {
+    "state": {"type": "str", "choices": ["observed", "present", "absent"], "default": "present"},
+    "name": {"type": "str"},
+    "address": {"type": "str", "default": ""},
+    "table": {"type": "dict"},
+    "engine": {"type": "bool", "default": True},
+}
+
+
+def observed(module: AnsibleModule) -> dict:
+    """What the plan needs to know of this host."""
+    docker = networks.docker_networks() if module.params["engine"] else None
+    return {
+        "changed": False,
+        "held": converge.load_state(),
+        "networks": host.host_networks(docker or {}),
+        **host.underlay(module.params["address"]),
+    }
+
+
+def present(module: AnsibleModule) -> dict:
+    """Converge; the state is on disk before the kernel is touched, so that a reboot finishes what was begun."""
+    check = module.check_mode
+    state = {**module.params["table"], "name": module.params["name"]}
+    entry = converge.own(state)
+    docker = networks.docker_networks() if module.params["engine"] else None
+    raise_all(settings.overlaps(entry["block"], host.host_networks(docker or {}), f"host {state['name']}"))
+    files = host.write(host.files(state), check)
+    changes = [f"write {path}" for path in files]
+    changes += converge.converge(state, tables.base_table(state), check)
+    changes += host.enable_unit(bool({host.UNIT_PATH, host.DROP_IN} & set(files)), check)
+    warnings: list = []
+    if module.params["engine"]:
+        made, warnings = _docker_network(state, entry, check, docker is None)
+        changes += made
+    return {"changed": bool(changes), "changes": changes, "warnings": warnings}
+
+
+def _docker_network(state: dict, entry: dict, check: bool, silent: bool) -> tuple:
+    if silent and check:  # a fresh host: the engine itself would only be installed by this run
+        return [f"create Docker network {networks.NAME}"], []
+    api = networks.open_api()
+    major = networks.engine_major(api)
+    want = networks.wanted(state["fleet"], entry, blocks.ip_range(entry["block"]), state["mtu"], major)
+    return networks.keep(api, want, check)
+
+
+def absent(module: AnsibleModule) -> dict:
+    """Remove all of it, the Docker network first: it refuses while containers are there."""
+    check = module.check_mode
+    changes: list = []
+    if module.params["engine"] and networks.docker_networks() is not None:
+        changes += networks.remove(networks.open_api(), check)
+    changes += host.disable_unit(check)
+    changes += converge.clear(check)
+    changes += [f"remove {path}" for path in host.remove(check)]
+    return {"changed": bool(changes), "changes": changes}
+
+
+def main() -> None:
+    """Parse, call, report."""
+    module = AnsibleModule(
+        argument_spec=ARGUMENTS,
+        required_if=[("state", "present", ("name", "table"))],
+        supports_check_mode=True,
+    )
+    work = {"observed": observed, "present": present, "absent": absent}[module.params["state"]]
+    try:
+        result = work(module)
+    except (converge.NetworkError, EngineError, OSError) as error:
+        fix = "see docs/network.md, section When something is wrong"
+        refusal = StowageError(Problem("STW-NETWORK", "the host's network", str(error), fix))
+        module.fail_json(msg=str(refusal), problems=[problem.as_dict() for problem in refusal.problems])
+    except StowageError as error:
+        module.fail_json(msg=str(error), problems=[problem.as_dict() for problem in error.problems])
+    for warning in result.pop("warnings", []):
+        module.warn(warning)
+    if result.get("changes"):
+        result["diff"] = {"prepared": "".join(f"{line}\n" for line in result["changes"])}
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

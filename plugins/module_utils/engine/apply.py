@@ -1,0 +1,149 @@
+# Copyright: Stowage contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Carry out one share of a step on this host: the lock, then the phase, then one result. Never raises for a refusal."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from ..errors import Problem, StowageError
+from . import files, host, lock, records
+from .client import PATIENCE, Engine, EngineError, connect
+from .prepare import prepare
+from .start import in_parallel, revive, start, stranger
+
+PHASES = ("prepare", "start", "endpoints", "stop", "remove", "revive", "release")
+Request = Mapping[str, Any]
+Result = dict[str, Any]
+
+
+def apply(request: Request, root: str = "/", check: bool = False, engine: Engine | None = None) -> Result:
+    """Carry out request["phase"]: {changed, phase, tasks, problems: [Problem as dict], seconds}.
+
+    request: the parameters of module host_apply. check: nothing is touched, `changed` tells what would be. engine: for
+    tests.
+    """
+    began, paths = time.monotonic(), host.Paths(root)
+    try:
+        found = _check(request, paths, engine) if check else _locked(request, paths, engine)
+    except StowageError as error:
+        found = _refused(request, error.problems)
+    except EngineError as error:
+        fix = "see `systemctl status docker` on the host"
+        found = _refused(request, [Problem("STW-ENGINE", "Docker Engine", str(error), fix)])
+    found["problems"] = [problem.as_dict() for problem in found["problems"]]
+    return {**found, "phase": request["phase"], "seconds": round(time.monotonic() - began, 2)}
+
+
+def _locked(request: Request, paths: host.Paths, engine: Engine | None) -> Result:
+    """Do the work with the flock held and, but for prepare and release, under this run's lease."""
+    run, phase = request["run"], request["phase"]
+    with lock.working(paths, float(request.get("lock_wait") or 0)):
+        if phase == "release":
+            return {**_nothing(), "changed": lock.unlock(run["id"], paths.root)}
+        if phase == "prepare":
+            return prepare(engine or connect(PATIENCE), paths, request)
+        lock.renew(paths, run)
+        try:
+            return _phase(request, paths, engine, check=False)
+        finally:
+            lock.renew(paths, run)
+
+
+def _check(request: Request, paths: host.Paths, engine: Engine | None) -> Result:
+    if request["phase"] == "release":
+        return _nothing()
+    if request["phase"] == "prepare":
+        return prepare(engine or connect(), paths, request, check=True)
+    return _phase(request, paths, engine, check=True)
+
+
+def _phase(request: Request, paths: host.Paths, engine: Engine | None, check: bool) -> Result:
+    phase, share = request["phase"], request["share"]
+    if phase == "endpoints":
+        return _endpoints(share, paths, check)
+    engine = engine or connect(0.0 if check else PATIENCE)
+    if phase == "start":
+        return start(engine, paths, share, request, check)
+    if phase == "revive":
+        return revive(engine, share, check)
+    return _stop(engine, share, check) if phase == "stop" else _remove(engine, paths, share, check)
+
+
+def _endpoints(share: Mapping[str, Any], paths: host.Paths, check: bool) -> Result:
+    from ..discovery import deliver  # noqa: PLC0415 (only this phase needs that room)
+
+    found = deliver(share, paths.root, check)
+    return {**found, "tasks": []}
+
+
+def _stop(engine: Engine, share: Mapping[str, Any], check: bool) -> Result:
+    """Wait the drain once, then stop all at once; what is stopped or gone already is fine. They are kept."""
+    tasks, problems = _own(engine, share)
+    running = [task for task in tasks if task["state"] in records.RUNNING_STATES]
+    if running and not check:
+        time.sleep(float(share.get("drain") or 0))
+        problems += _each(running, lambda task: engine.stop(task["name"], task.get("grace")), "STW-STOP")
+    return {"changed": bool(running), "tasks": [_named(task) for task in tasks], "problems": problems}
+
+
+def _remove(engine: Engine, paths: host.Paths, share: Mapping[str, Any], check: bool) -> Result:
+    """Remove containers, then files that no container mounts. Volumes stay."""
+    tasks, problems = _own(engine, share)
+    there = [task for task in tasks if task["state"] != "absent"]
+    if not check:
+        problems += _each(there, lambda task: engine.remove(task["name"]), "STW-REMOVE")
+    pruned = False
+    if share.get("prune"):
+        leaving = {task["name"] for task in there} if check else set()
+        left = [entry for entry in engine.containers() if records.name_of(entry) not in leaving]
+        mounted = [mount.get("Source") or "" for entry in left for mount in entry.get("Mounts") or []]
+        pruned = files.prune(paths, share["prune"], mounted, check)
+    return {"changed": bool(there) or pruned, "tasks": [_named(task) for task in tasks], "problems": problems}
+
+
+def _own(engine: Engine, share: Mapping[str, Any]) -> tuple[list[dict[str, Any]], list[Problem]]:
+    """The share's tasks with their present state, and a Problem for each that is not ours to touch."""
+    listed = {records.name_of(entry): entry for entry in engine.containers()}
+    tasks, problems = [], []
+    for task in share["tasks"]:
+        entry = listed.get(task["name"])
+        reason = stranger(entry, share["fleet"]) if entry else ""
+        if reason:
+            fix = "look at it, then remove or rename it by hand"
+            problems.append(Problem("STW-NAME", f"container {task['name']}", reason, fix))
+        else:
+            tasks.append({**task, "state": entry["State"] if entry else "absent"})
+    return tasks, problems
+
+
+def _each(tasks: list[dict[str, Any]], work: Any, code: str) -> list[Problem]:
+    def attempt(task: dict[str, Any]) -> Problem | None:
+        try:
+            work(task)
+        except EngineError as error:
+            if error.status != 404:
+                return Problem(code, f"container {task['name']}", str(error), "look at the host's Docker Engine")
+        return None
+
+    return [problem for problem in in_parallel(attempt, tasks) if problem]
+
+
+def _named(task: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: task.get(key, "") for key in ("name", "service", "slot")}
+
+
+def _nothing() -> Result:
+    return {"changed": False, "tasks": [], "problems": []}
+
+
+def _refused(request: Request, problems: list[Problem]) -> Result:
+    """Nothing was done; the tasks of a start say so, each for itself."""
+    tasks = []
+    if request["phase"] in ("start", "revive"):
+        for task in request["share"].get("tasks") or ():
+            named = {key: task.get(key, "") for key in ("name", "service", "slot", "node", "ip")}
+            tasks.append({**named, "ok": False, "error": str(problems[0]), "log": [], "restored": False})
+    return {"changed": False, "tasks": tasks, "problems": problems}

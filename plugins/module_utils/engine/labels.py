@@ -1,0 +1,42 @@
+# Copyright: Stowage contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Labels that say whose a container or volume is, and the checksum that shows when somebody changed them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..canonical import digest
+
+SCHEMA = "1"
+CHECKED = ("schema", "fleet", "stack", "service", "slot", "spec", "ip")
+NAMESPACE = "com.docker.stack.namespace"
+Labels = Mapping[str, str]
+
+
+def task_labels(fleet: str, task: Mapping[str, Any]) -> dict[str, str]:
+    """The labels of a task's container. task: name, stack, service, slot, spec, ip."""
+    found = {"schema": SCHEMA, "fleet": fleet, **{key: str(task[key]) for key in CHECKED[2:]}}
+    labels = {f"stowage.{key}": found[key] for key in CHECKED}
+    return {**labels, "stowage.check": checksum(task["name"], labels), NAMESPACE: str(task["stack"])}
+
+
+def checksum(name: str, labels: Labels) -> str:
+    """16 hex digits over the container's name and its stowage labels: copied labels do not fit another container."""
+    return digest([name, *(labels.get(f"stowage.{key}") for key in CHECKED)])[:16]
+
+
+def ours(labels: Labels | None, fleet: str) -> bool:
+    """True if the labels claim to be of this fleet (a container may still be tampered with)."""
+    return (labels or {}).get("stowage.fleet") == fleet
+
+
+def tampered(name: str, labels: Labels) -> bool:
+    """True if the labels were changed or belong to another container."""
+    return labels.get("stowage.check") != checksum(name, labels)
+
+
+def volume_labels(fleet: str, stack: str, volume: str) -> dict[str, str]:
+    """The labels of a volume that we make."""
+    return {"stowage.fleet": fleet, "stowage.stack": stack, "stowage.volume": volume, NAMESPACE: stack}

@@ -1,0 +1,268 @@
+# Copyright: Stowage contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Phase start (and revive): create, start, wait until ready, and undo what did not become ready."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Callable
+
+from ..errors import Problem
+from . import files, host, payload, ready, records, volumes
+from .client import Engine, EngineError, printable
+from .labels import ours, tampered
+
+THREADS = 8
+LOG_LINES, LOG_LINE, LOG_TOTAL = 10, 200, 1000
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 0.3
+Share = Mapping[str, Any]
+Task = Mapping[str, Any]
+
+
+class Attempt:
+    """One task on its way: what was done for it and how it stands."""
+
+    def __init__(self, task: Task, template: Mapping[str, Any] | None, entry: Mapping[str, Any] | None) -> None:
+        """Take the task, its template (None: unknown) and the container of its name, if there is one."""
+        self.task, self.template, self.entry = task, template, entry
+        self.created = False
+        self.acted = False
+        self.restored = False
+        self.error = ""
+        self.log: list[str] = []
+        self.record: dict[str, Any] | None = records.container(entry) if entry else None
+        self.restarts: int | None = None
+        self.restarts_before = 0
+        self.since = self.began = time.monotonic()
+        self.ended = self.began
+
+    @property
+    def condition(self) -> str:
+        """The restart policy's condition."""
+        return str(((self.template or {}).get("restart") or {}).get("condition", "any"))
+
+    def fail(self, reason: str) -> None:
+        """Note why the task failed; the first reason stays."""
+        self.error = self.error or reason
+        self.ended = time.monotonic()
+
+    def result(self) -> dict[str, Any]:
+        """The task's part of host_apply's result."""
+        record, task = self.record or {}, self.task
+        return {
+            **{key: task.get(key, "") for key in ("name", "service", "slot", "node", "ip")},
+            "ok": not self.error,
+            "changed": self.acted,
+            "state": record.get("state", "absent"),
+            "health": record.get("health", "none"),
+            "seconds": round(self.ended - self.began, 2),
+            "error": self.error,
+            "log": self.log,
+            "restored": self.restored,
+        }
+
+
+def start(
+    engine: Engine, paths: host.Paths, share: Share, given: Mapping[str, Any], check: bool = False
+) -> dict[str, Any]:
+    """Carry out a start share: {changed, tasks: [result], problems}. Shapes: module host_apply.
+
+    given: {files, secrets: {digest: base64}}. Under check it says what would be created or started and touches nothing.
+    """
+    attempts = _attempts(engine, share["tasks"], share["services"])
+    templates = [attempt.template for attempt in attempts if attempt.template]
+    wanted = {(f["kind"], payload.file_name(f)): f for template in templates for f in template.get("files", ())}
+    wrote, missing = files.deliver(paths, wanted.values(), given, check)
+    made, blocked = volumes.ensure(engine, paths, share, check)
+    for attempt in attempts:
+        _block(attempt, share["fleet"], missing, blocked)
+    if check:
+        for attempt in attempts:
+            attempt.acted = not attempt.error and (attempt.record or {}).get("state") != "running"
+    else:
+        _carry_out(engine, attempts, _creator(engine, paths, share))
+    changed = wrote or made or any(attempt.acted for attempt in attempts)
+    return {"changed": changed, "tasks": [attempt.result() for attempt in attempts], "problems": []}
+
+
+def revive(engine: Engine, share: Share, check: bool = False) -> dict[str, Any]:
+    """Start stopped containers again and wait until they are ready.
+
+    share: fleet, tasks [{name, ready_timeout, monitor}].
+    """
+    tasks = [{"one_shot": False, "monitor": 0.0, "ready_timeout": 60.0, **task} for task in share["tasks"]]
+    attempts = _attempts(engine, tasks, {})
+    for attempt in attempts:
+        if attempt.entry is None:
+            attempt.fail("it is not on this host any more")
+        _block(attempt, share["fleet"], {}, {})
+    if check:
+        for attempt in attempts:
+            attempt.acted = not attempt.error and (attempt.record or {}).get("state") != "running"
+    else:
+        _carry_out(engine, attempts, None)
+    changed = any(attempt.acted for attempt in attempts)
+    return {"changed": changed, "tasks": [attempt.result() for attempt in attempts], "problems": []}
+
+
+def stranger(entry: Mapping[str, Any], fleet: str) -> str:
+    """Why a listed container is not ours to touch; "" if it is ours."""
+    labels, name = entry.get("Labels") or {}, records.name_of(entry)
+    if not ours(labels, fleet):
+        return f"container {str(entry['Id'])[:12]} has this name and is not of this fleet"
+    return f"the labels of container {str(entry['Id'])[:12]} were changed" if tampered(name, labels) else ""
+
+
+def in_parallel(work: Callable[[Any], Any], things: Iterable[Any]) -> list[Any]:
+    """work(thing) for each, at most THREADS at once; results in order."""
+    found = list(things)
+    if len(found) < 2:
+        return [work(thing) for thing in found]
+    with ThreadPoolExecutor(max_workers=min(THREADS, len(found))) as pool:
+        return list(pool.map(work, found))
+
+
+def _attempts(engine: Engine, tasks: Iterable[Task], templates: Mapping[str, Any]) -> list[Attempt]:
+    listed = {records.name_of(entry): entry for entry in engine.containers()}
+    return [Attempt(task, templates.get(task.get("spec", "")), listed.get(task["name"])) for task in tasks]
+
+
+def _block(attempt: Attempt, fleet: str, missing: Mapping[str, Problem], blocked: Mapping[str, Problem]) -> None:
+    """Fail a task that must not be started at all."""
+    task, template, entry = attempt.task, attempt.template or {}, attempt.entry
+    fix = "remove or rename that container"
+    if entry is not None and stranger(entry, fleet):
+        attempt.fail(str(Problem("STW-NAME", f"container {task['name']}", stranger(entry, fleet), fix)))
+    elif entry is not None and task.get("do") == "create" and entry["Labels"].get("stowage.spec") != task["spec"]:
+        reason = f"container {str(entry['Id'])[:12]} has this name and another spec"
+        attempt.fail(str(Problem("STW-NAME", f"container {task['name']}", reason, fix)))
+    for name in (name for _stated, name in payload.named_volumes(template, task) if template and name in blocked):
+        attempt.fail(str(blocked[name]))
+    if entry is None or task.get("do") == "create":
+        for wanted in template.get("files", ()):
+            if wanted["digest"] in missing:
+                attempt.fail(str(missing[wanted["digest"]]))
+
+
+def _creator(engine: Engine, paths: host.Paths, share: Share) -> Callable[[Attempt], None]:
+    claim = host.network(paths.network)["claim"] or {}
+    context = {
+        "fleet": share["fleet"],
+        "domain": share["domain"],
+        "gateway": str(claim.get("gateway", "")),
+        "api": str(engine.facts().get("ApiVersion", "1.41")),
+    }
+
+    def create(attempt: Attempt) -> None:
+        if attempt.template is None:
+            raise EngineError("it is gone, and its definition is not at hand")
+        made = payload.container(attempt.template, attempt.task, context)
+        try:
+            engine.create(made["name"], made["body"])
+        except EngineError as error:
+            # A lost answer: the name is the idempotency key, so what has it now must be what was asked for.
+            found = engine.containers(made["name"]) if error.status == 409 else []
+            if not found or (found[0].get("Labels") or {}) != made["body"]["Labels"]:
+                raise
+        attempt.created = True
+
+    return create
+
+
+def _carry_out(engine: Engine, attempts: list[Attempt], create: Callable[[Attempt], None] | None) -> None:
+    in_parallel(lambda attempt: _begin(engine, attempt, create), [a for a in attempts if not a.error])
+    _wait(engine, [attempt for attempt in attempts if not attempt.error])
+    in_parallel(lambda attempt: _undo(engine, attempt), [a for a in attempts if a.error])
+
+
+def _begin(engine: Engine, attempt: Attempt, create: Callable[[Attempt], None] | None) -> None:
+    """Get the container running; a stop-first predecessor is stopped at the last moment."""
+    name, state = attempt.task["name"], (attempt.record or {}).get("state", "absent")
+    try:
+        if state in ("dead", "removing"):
+            engine.remove(name)
+            state = "absent"
+        if state == "absent" and create is not None:
+            attempt.acted = True
+            create(attempt)
+        if state in ("running", "restarting"):
+            attempt.restarts_before = int(engine.inspect(name).get("RestartCount", 0))
+        elif state == "paused":
+            attempt.acted = True
+            engine.unpause(name)
+        else:
+            attempt.acted = True
+            _stop_predecessor(engine, attempt.task)
+            engine.start(name)
+    except EngineError as error:
+        attempt.fail(f"cannot be started: {error}")
+    attempt.since = time.monotonic()
+
+
+def _stop_predecessor(engine: Engine, task: Task) -> None:
+    old = task.get("replaces")
+    if old and task.get("order") == "stop-first":
+        try:
+            engine.stop(old)
+        except EngineError as error:
+            if error.status != 404:
+                raise
+
+
+def _wait(engine: Engine, attempts: list[Attempt]) -> None:
+    """Poll one list for all tasks until each has its verdict."""
+    pending, pause = list(attempts), FIRST_PAUSE
+    while pending:
+        try:
+            listed = {records.name_of(entry): entry for entry in engine.containers()}
+            pending = [attempt for attempt in pending if not _settled(engine, attempt, listed)]
+        except EngineError as error:
+            for attempt in pending:
+                attempt.fail(f"cannot be watched: {error}")
+            return
+        if pending:
+            time.sleep(pause)
+            pause = min(pause * 1.5, LONGEST_PAUSE)
+
+
+def _settled(engine: Engine, attempt: Attempt, listed: Mapping[str, Any]) -> bool:
+    entry = listed.get(attempt.task["name"])
+    waited = time.monotonic() - attempt.since
+    attempt.record = records.container(entry) if entry else None
+    if ready.needs_restarts(attempt.task, attempt.record, waited):
+        count = int(engine.inspect(attempt.task["name"]).get("RestartCount", 0))
+        attempt.restarts = max(count - attempt.restarts_before, 0)
+    found = ready.verdict(attempt.task, attempt.condition, attempt.record, waited, attempt.restarts)
+    if found.done and not found.ok:
+        attempt.fail(found.reason)
+    attempt.ended = time.monotonic()
+    return found.done
+
+
+def _undo(engine: Engine, attempt: Attempt) -> None:
+    """After a failure: keep the last output, remove what this call created, put a stopped predecessor back."""
+    task = attempt.task
+    try:
+        if attempt.record is not None or attempt.created:
+            attempt.log = _tail(engine, task["name"])
+        if attempt.created:
+            # Its nameless volumes were made with it a moment ago: nobody's data.
+            engine.remove(task["name"], anonymous=True)
+        if task.get("replaces") and task.get("order") == "stop-first" and engine.containers(task["replaces"]):
+            engine.start(task["replaces"])
+            attempt.restored = True
+    except EngineError as error:
+        attempt.error += f"; undoing it failed: {error}"
+
+
+def _tail(engine: Engine, name: str) -> list[str]:
+    """The last output: at most 10 lines of 200 and 1000 characters together, the newest first in line to stay."""
+    kept: list[str] = []
+    for line in reversed(engine.log_tail(name, LOG_LINES).splitlines()[-LOG_LINES:]):
+        shown = printable(line, LOG_LINE)
+        if sum(map(len, kept)) + len(shown) > LOG_TOTAL:
+            break
+        kept.insert(0, shown)
+    return kept

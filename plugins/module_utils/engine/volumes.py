@@ -1,0 +1,107 @@
+# Copyright: Stowage contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Named volumes on a host: made once, claimed for good, never removed and never replaced by an empty one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..canonical import dumps
+from ..errors import Problem, show
+from .client import Engine, EngineError
+from .files import write_atomic
+from .host import Paths, read_json
+from .labels import volume_labels
+from .payload import named_volumes
+
+Definition = dict[str, Any]
+Blocked = dict[str, Problem]
+
+
+def claimed(paths: Paths, fleet: str) -> list[str]:
+    """Names of the volumes that this fleet once made or used on this host, sorted."""
+    return sorted(name for name, claim in _claims(paths).items() if claim.get("fleet") == fleet)
+
+
+def wanted(share: Mapping[str, Any]) -> dict[str, Definition]:
+    """{name on this host: definition} of the volumes that the share's tasks mount; placeholders are filled per task."""
+    declared = {volume["name"]: volume for volume in share.get("volumes", ())}
+    found: dict[str, Definition] = {}
+    for task in share["tasks"]:
+        template = share["services"].get(task["spec"]) or {}
+        for stated, name in named_volumes(template, task):
+            found[name] = {"stack": task["stack"], **declared.get(stated, {}), "stated": stated}
+    return found
+
+
+def ensure(engine: Engine, paths: Paths, share: Mapping[str, Any], check: bool = False) -> tuple[bool, Blocked]:
+    """Make the volumes that are missing and claim them. Returns (changed, {name: why it cannot be used}).
+
+    share: fleet, services, tasks, volumes [{name, driver, driver_opts, labels, stack, external}], recreate_volumes.
+    """
+    needed = wanted(share)
+    if not needed:
+        return False, {}
+    present = {str(volume["Name"]): volume for volume in engine.volumes()}
+    claims, changed, blocked = _claims(paths), False, {}
+    for name, volume in sorted(needed.items()):
+        problem = _problem(name, volume, present.get(name), name in claims, share.get("recreate_volumes") or ())
+        if problem is None and name not in present and not check:
+            problem = _create(engine, share["fleet"], name, volume)
+        if problem is not None:
+            blocked[name] = problem
+            continue
+        claim = {"fleet": share["fleet"], "stack": volume["stack"], "driver": volume.get("driver") or "local"}
+        changed = changed or name not in present
+        if not volume.get("external") and claims.get(name) != claim:
+            claims[name], changed = claim, True
+    if changed and not check:
+        # After the volumes: a claim without a volume would block them for ever.
+        write_atomic(paths.volumes, dumps({"schema": 1, "volumes": claims}).encode(), mode=0o644)
+    return changed, blocked
+
+
+def _claims(paths: Paths) -> dict[str, Any]:
+    found = read_json(paths.volumes).get("volumes")
+    return dict(found) if isinstance(found, dict) else {}
+
+
+def _problem(
+    name: str, volume: Definition, present: Mapping[str, Any] | None, claim: bool, recreate: Any
+) -> Problem | None:
+    place = f"volume {name}"
+    if present is None and volume.get("external"):
+        return Problem("STW-VOLUME", place, "is external and not on this host", f"docker volume create {name}")
+    if present is None and claim and name not in recreate and volume["stated"] not in recreate:
+        fix = f'restore it, or start empty with -e \'{{"stowage_recreate_volumes": ["{name}"]}}\''
+        return Problem("STW-VOLUME", place, "was made here once and is missing: its data would be lost", fix)
+    if present is None or volume.get("external"):
+        return None
+    return _difference(place, volume, present)
+
+
+def _difference(place: str, volume: Definition, present: Mapping[str, Any]) -> Problem | None:
+    fix = "give the volume a new name, or move its data and remove it"
+    driver = volume.get("driver") or "local"
+    if present.get("Driver") != driver:
+        return Problem("STW-VOLUME", place, f"has driver {show(present.get('Driver'))}, wanted {show(driver)}", fix)
+    found, stated = present.get("Options") or {}, _options(volume)
+    differing = sorted(key for key in {*found, *stated} if found.get(key) != stated.get(key))
+    if differing and stated:
+        return Problem("STW-VOLUME", place, f"has other driver_opts: {', '.join(differing)} differ", fix)
+    return None
+
+
+def _options(volume: Definition) -> dict[str, str]:
+    return {key: str(value) for key, value in (volume.get("driver_opts") or {}).items()}
+
+
+def _create(engine: Engine, fleet: str, name: str, volume: Definition) -> Problem | None:
+    labels = {**(volume.get("labels") or {}), **volume_labels(fleet, volume["stack"], name)}
+    try:
+        engine.create_volume(name, volume.get("driver") or "local", _options(volume), labels)
+    except EngineError as error:
+        fix = "check the volume's driver and its options"
+        return Problem("STW-VOLUME", f"volume {name}", f"cannot be made: {error}", fix)
+    return None

@@ -1,0 +1,149 @@
+#!/usr/bin/python
+# Copyright: Stowage contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""One host's share of one step: glue over engine.apply."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: host_apply
+short_description: Carry out one host's share of a plan's step
+description:
+  - Does everything that one step of a plan has for this host in one call, in parallel inside, under the host's lock.
+  - Called by M(stowage.fleet.carry_out). The shapes of shares are in docs/architecture.md.
+  - Refusals are no failures - they come back in RV(problems), so that the caller decides what stops.
+author: Stowage contributors (@stowage)
+version_added: 0.1.0
+requirements: [Docker Engine 20.10 or later, docker SDK for Python 5.0 or later]
+attributes:
+  check_mode:
+    support: full
+    description: Touches nothing, not even the lock, and says what would change.
+  diff_mode:
+    support: none
+    description: The plan is the difference; it is shown before this module runs.
+options:
+  run:
+    description: The run that works here.
+    type: dict
+    required: true
+    suboptions:
+      id:
+        description: Identity of the run.
+        type: str
+        required: true
+      holder:
+        description: Who runs it, for people.
+        type: str
+        required: true
+      controller:
+        description: The process that runs it, so that another run on that machine can tell whether it is gone.
+        type: dict
+        default: {}
+      ttl:
+        description: Seconds until the lock ends by itself. Every call of the run prolongs it.
+        type: int
+        default: 600
+  phase:
+    description: What to do.
+    type: str
+    choices: [prepare, start, endpoints, stop, remove, revive, release]
+    required: true
+  share:
+    description: The host's part of the step.
+    type: dict
+    default: {}
+  files:
+    description: Contents of configs, base64 by digest.
+    type: dict
+    default: {}
+  secrets:
+    description: Values of secrets, base64 by digest. They are written to memory only.
+    type: dict
+    default: {}
+  takeover:
+    description: Identity of a run whose controller is proved to be gone; its lock does not count.
+    type: str
+  lock_wait:
+    description: Seconds to wait for another module that still works here.
+    type: float
+    default: 30
+"""
+
+EXAMPLES = r"""
+- name: Give the lock of a run back
+  stowage.fleet.host_apply:
+    run:
+      id: 20261123T010203Z-a1b2c3
+      holder: anna@desk
+    phase: release
+
+- name: Stop two containers after two seconds of drain
+  stowage.fleet.host_apply:
+    run:
+      id: 20261123T010203Z-a1b2c3
+      holder: anna@desk
+    phase: stop
+    share:
+      fleet: production
+      drain: 2
+      tasks:
+        - {name: shop_web.1.3fa94c21, grace: 10}
+        - {name: shop_web.2.77b0aa10, grace: 10}
+"""
+
+RETURN = r"""
+phase:
+  description: What was asked for.
+  returned: always
+  type: str
+  sample: start
+tasks:
+  description:
+    - What became of each task. In phase start with ok, state, health, seconds, error, the log's last lines, and restored
+      if a predecessor was started again.
+  returned: always
+  type: list
+  elements: dict
+  sample: [{name: shop_web.1.3fa94c21, service: shop_web, slot: "1", node: n1, ip: 10.128.0.2, ok: true}]
+problems:
+  description: Refusals and failures that are not a single task's, each with code, place, reason and fix.
+  returned: always
+  type: list
+  elements: dict
+  sample: [{code: STW-LOCKED, place: host, reason: "locked by anna@desk", fix: wait for it}]
+seconds:
+  description: How long it took.
+  returned: always
+  type: float
+  sample: 1.25
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.stowage.fleet.plugins.module_utils.engine.apply import PHASES, apply
+
+RUN = {
+    "id": {"type": "str", "required": True},
+    "holder": {"type": "str", "required": True},
+    "controller": {"type": "dict", "default": {}},
+    "ttl": {"type": "int", "default": 600},
+}
+ARGUMENTS = {
+    "run": {"type": "dict", "required": True, "options": RUN},
+    "phase": {"type": "str", "choices": list(PHASES), "required": True},
+    "share": {"type": "dict", "default": {}},
+    "files": {"type": "dict", "default": {}},
+    "secrets": {"type": "dict", "default": {}, "no_log": True},
+    "takeover": {"type": "str"},
+    "lock_wait": {"type": "float", "default": 30},
+}
+
+
+def main() -> None:
+    """Parse, call, report."""
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    module.exit_json(**apply(module.params, check=module.check_mode))
+
+
+if __name__ == "__main__":
+    main()

@@ -51,8 +51,9 @@ def fleet_of(task_vars: Mapping[str, Any], templar: Any) -> dict[str, Any]:
     hosts = {name: _host_variables(hostvars[name]) for name in names}
     fleet, network = (plain(variable(task_vars, templar, key)) for key in ("stowage_fleet", "stowage_network"))
     built = build_fleet(fleet, network, hosts, members["stowage_nodes"], members["stowage_ingress"])
-    ingress = plain(variable(task_vars, templar, "stowage_ingress", {}) or {})
-    return {**built, "ingress": {**ingress, "domain": built["domain"]}}
+    settings = plain(variable(task_vars, templar, "stowage_ingress"))
+    ingress = discovery.ingress_options(settings, built["domain"], len(members["stowage_ingress"]))
+    return {**built, "ingress": ingress}
 
 
 def _host_variables(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -144,11 +145,12 @@ def observations_of(task_vars: Mapping[str, Any], fleet: Mapping[str, Any], regi
     return found
 
 
-def endpoint_share(plan: Mapping[str, Any], tasks: list[dict[str, Any]], node: str) -> dict[str, Any]:
-    """The endpoints share of one node of a plan, for the tasks that serve."""
-    plainly = [{key: task[key] for key in ("service", "slot", "node", "ip")} for task in tasks]
+def endpoint_share(
+    plan: Mapping[str, Any], tasks: list[dict[str, Any]], node: str, cache: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """The endpoints share of one node of a plan, for the tasks that serve. One cache serves all nodes of one moment."""
     target = {"name": node, **plan["nodes"][node]}
-    return discovery.share(list(plan["services"].values()), plainly, target, plan["fleet"]["ingress"])
+    return discovery.share(list(plan["services"].values()), tasks, target, plan["fleet"]["ingress"], cache)
 
 
 def endpoint_digests(
@@ -160,7 +162,8 @@ def endpoint_digests(
         "services": {service["name"]: service for service in services},
         "fleet": {"ingress": fleet["ingress"]},
     }
-    return {node: discovery.share_digest(endpoint_share(part, tasks, node)) for node in part["nodes"]}
+    cache: dict[str, Any] = {}
+    return {node: discovery.share_digest(endpoint_share(part, tasks, node, cache)) for node in part["nodes"]}
 
 
 def controller() -> dict[str, Any]:

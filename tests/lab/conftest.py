@@ -53,20 +53,18 @@ class Fleet:
         self.hosts = yaml.safe_load(hosts_file.read_text())
         self.directory = directory
         self.name = name
-        group = self.hosts["all"]["children"]["stowage_nodes"]["hosts"]
-        self.nodes = sorted(group)
-        self.variables = {node: {**(self.hosts["all"].get("vars") or {}), **self._host(node)} for node in self.nodes}
+        group = self.hosts["all"]["children"]["stowage_nodes"]
+        self.nodes = sorted(group["hosts"])
+        shared = {**self.hosts["all"].get("vars", {}), **group.get("vars", {})}
+        self.variables = {node: {**shared, **(group["hosts"][node] or {})} for node in self.nodes}
         (directory / "group_vars/all").mkdir(parents=True)
         (directory / "stacks").mkdir()
         (directory / "hosts.yml").write_text(hosts_file.read_text())
         (directory / "group_vars/all/fleet.yml").write_text(FLEET.format(name=name, nodes=", ".join(self.nodes)))
 
-    def _host(self, node):
-        merged = {}
-        for group in self.hosts["all"]["children"].values():
-            merged.update((group.get("hosts") or {}).get(node) or {})
-        merged.update(((self.hosts["all"].get("hosts") or {}).get(node)) or {})
-        return merged
+    def outer(self, node):
+        """The container that is the node, in the lab's own engine."""
+        return f"{self.variables[node]['stowage_lab_name']}-{node}"
 
     def address(self, node):
         """Where a node is reached."""
@@ -147,11 +145,13 @@ class Fleet:
     def containers(self, service=None, everything=False):
         """[{node, name, image, state, service, slot, ip, id}] of the fleet's containers, sorted by name."""
         fields = "{{.ID}}\t{{.Names}}\t{{.Image}}\t{{.State}}"
-        labels = "".join("\t{{.Label \"stowage." + key + "\"}}" for key in ("service", "slot", "ip"))
+        labels = "".join('\t{{.Label "stowage.' + key + '"}}' for key in ("service", "slot", "ip"))
         every = "-a" if everything else ""
         found = []
         for node in self.nodes:
-            listed = self.shell(node, f"docker ps {every} --no-trunc -f label=stowage.fleet --format '{fields}{labels}'")
+            listed = self.shell(
+                node, f"docker ps {every} --no-trunc -f label=stowage.fleet --format '{fields}{labels}'"
+            )
             for line in listed.splitlines():
                 keys = ("id", "name", "image", "state", "service", "slot", "ip")
                 found.append({"node": node, **dict(zip(keys, line.split("\t"), strict=True))})
@@ -185,7 +185,7 @@ class Load:
         self.done = threading.Event()
         self.good, self.bad, self.versions = 0, [], set()
         self.lock = threading.Lock()
-        self.threads = [threading.Thread(target=self._work) for _ in range(threads)]
+        self.threads = [threading.Thread(target=self._work) for _number in range(threads)]
 
     def _work(self):
         while not self.done.is_set():

@@ -16,7 +16,11 @@ SHOP = """
 services:
   web:
     image: stowage/app:{version}
-    environment: {{START_DELAY: "0.3"}}
+    environment:
+      START_DELAY: "0.3"
+      NAME: "{{{{.Service.Name}}}}"
+      SLOT: "{{{{.Task.Slot}}}}"
+      NODE: "{{{{.Node.Hostname}}}}"
     healthcheck:
       test: [CMD, curl, -fsS, "http://127.0.0.1:8080/health"]
       interval: 1s
@@ -74,7 +78,6 @@ def test_names_resolve_in_glibc_and_musl_on_every_host(fleet):
     deploy: {mode: global}
   musl:
     image: stowage/musl:1
-    command: [sleep]
     deploy: {mode: global}
 """
     fleet.stack(shop(more=clients))
@@ -90,7 +93,7 @@ def test_names_resolve_in_glibc_and_musl_on_every_host(fleet):
         assert answer["name"].startswith("shop_web"), answer
     for client in fleet.containers("shop_musl"):
         for name in ("web", "tasks.web", "web.shop.svc.fleet"):
-            text = fleet.shell(client["node"], f"docker exec {client['id']} /probe {name}")
+            text = fleet.shell(client["node"], f"docker exec {client['id']} /get --lookup {name}")
             assert sorted(set(re.findall(r"10\.\d+\.\d+\.\d+", text))) == addresses, (client, name, text)
 
 
@@ -167,8 +170,11 @@ def test_failure_action_rollback_brings_the_old_version_back(fleet):
     fleet.stack(shop("1.0", replicas=2))
     fleet.deploy().ok()
     before = fleet.containers()
-    # The first replacement works, the second one meets a host port that a stranger took.
-    fleet.stack(shop("1.1", replicas=2, action="rollback").replace('START_DELAY: "0.3"', 'UNHEALTHY_SLOT: "2"'))
+    # The first replacement becomes healthy, the second one does not.
+    probe = '[CMD, curl, -fsS, "http://127.0.0.1:8080/health"]'
+    text = shop("1.1", replicas=2, action="rollback")
+    assert probe in text
+    fleet.stack(text.replace(probe, "[CMD-SHELL, 'test $$SLOT != 2']"))
     run = fleet.deploy()
     assert run.rc != 0
     assert "ROLLED BACK" in run.text
@@ -178,7 +184,8 @@ def test_failure_action_rollback_brings_the_old_version_back(fleet):
 
 def test_check_and_diff_tell_the_truth_and_write_nothing(fleet):
     fleet.stack(shop())
-    state = "find /etc/stowage /var/lib/stowage /run/stowage -type f | sort | xargs sha256sum; docker ps -aq; docker volume ls -q"
+    files = "find /etc/stowage /var/lib/stowage /run/stowage -type f | sort | xargs sha256sum"
+    state = f"{files}; docker ps -aq; docker volume ls -q"
     before = [fleet.shell(node, state) for node in fleet.nodes]
     checked = fleet.deploy("--check", "--diff").ok()
     assert [fleet.shell(node, state) for node in fleet.nodes] == before
@@ -256,7 +263,7 @@ def test_a_host_that_is_down_is_unknown_not_empty(fleet, lab_inventory):
     fleet.deploy().ok()
     before = fleet.containers()
     lost = fleet.containers("shop_web")[-1]["node"]
-    outer = fleet.variables[lost].get("stowage_lab_container") or f"{fleet.variables[lost]['stowage_lab']}-{lost}"
+    outer = fleet.outer(lost)
     subprocess.run(["docker", "pause", outer], check=True, capture_output=True)
     try:
         plan = fleet.play("plan").ok()
@@ -283,7 +290,7 @@ def test_a_host_survives_a_reboot_with_the_same_addresses(fleet):
     fleet.deploy().ok()
     before = fleet.containers()
     node = fleet.containers("shop_web")[0]["node"]
-    outer = fleet.variables[node].get("stowage_lab_container") or f"{fleet.variables[node]['stowage_lab']}-{node}"
+    outer = fleet.outer(node)
     subprocess.run(["docker", "restart", "-t", "5", outer], check=True, capture_output=True)
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
@@ -295,7 +302,7 @@ def test_a_host_survives_a_reboot_with_the_same_addresses(fleet):
         time.sleep(1)
     assert fleet.containers() == before
     seen = set()
-    for _ in range(20):
+    for _attempt in range(20):
         seen.add(fleet.get()["host"])
     assert node in seen, "the ingress reaches the rebooted host's container"
     assert fleet.deploy().ok().changed == 0

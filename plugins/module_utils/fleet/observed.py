@@ -106,7 +106,8 @@ def task_key(task: Mapping[str, Any]) -> tuple[str, str, str, str]:
 
 def one_shot(service: Mapping[str, Any]) -> bool:
     """True if the service's tasks are expected to end: jobs, and restart condition none."""
-    return service["mode"].endswith("-job") or service["template"].get("restart", {}).get("condition") == "none"
+    condition = service["template"].get("restart", {}).get("condition")
+    return bool(service["mode"].endswith("-job") or condition == "none")
 
 
 def schedulable_nodes(

@@ -50,7 +50,7 @@ def skips(state: Mapping[str, Any], step: Mapping[str, Any]) -> bool:
         return True
     if state["last_wave"] is None:
         return False
-    return step["phase"] == "remove" or step["wave"] > state["last_wave"]
+    return bool(step["phase"] == "remove" or step["wave"] > state["last_wave"])
 
 
 def enter(state: State, step: Mapping[str, Any]) -> State:

@@ -100,7 +100,7 @@ phase:
   sample: start
 tasks:
   description:
-    - What became of each task. In phase start with ok, state, health, seconds, error, the log's last lines, and restored
+    - What became of each task. In phase start with ok, state, health, seconds, error, the last log lines, and restored
       if a predecessor was started again.
   returned: always
   type: list

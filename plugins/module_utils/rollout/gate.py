@@ -92,7 +92,7 @@ def _problems(step: Mapping[str, Any], results: Results) -> list[dict[str, str]]
             fix = "look at the host; a new run goes on from what is observed then"
             found.append(Problem("STW-UNREACHABLE", f"host {node}", reason, fix).as_dict())
         else:
-            found += [dict(problem) for problem in result.get("problems", [])]
+            found += [{**problem, "place": f"{node}: {problem['place']}"} for problem in result.get("problems", [])]
     return found
 
 

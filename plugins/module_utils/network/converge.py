@@ -182,8 +182,7 @@ def _level(found: dict[str, Any] | None, device: str, mtu: int) -> list[Change]:
     if found is not None and found.get("mtu") != mtu:
         changes.append(Change(f"set MTU of {device} {found.get('mtu')} -> {mtu}", "ip", f"link set {device} mtu {mtu}"))
     if found is None or "UP" not in found.get("flags", []):
-        what = f"set {device} up"
-        changes.append(Change(what, "ip", f"link set {device} up"))
+        changes.append(Change(f"set {device} up", "ip", f"link set {device} up"))
     return changes
 
 
@@ -305,6 +304,7 @@ def load_table(family: str, name: str, script: str, check: bool) -> list[str]:
     verb = "add" if not before else "replace" if known.get("script") != digest else "repair"
     if check:
         return [f"{verb} table {table}"]
+    os.makedirs(RUN, exist_ok=True)
     run("nft", "-f", "-", data=script)
     after = _listing(family, name)
     with open(f"{record}.new", "w", encoding="ascii") as file:

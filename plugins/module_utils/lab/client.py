@@ -12,8 +12,9 @@ import subprocess
 import tarfile
 import tempfile
 import time
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Iterable, Iterator
+from typing import Any
 
 from ..errors import Problem, StowageError
 from .access import engine_config_text
@@ -59,8 +60,12 @@ def connect() -> Any:
         return docker.APIClient(version="auto", timeout=API_TIMEOUT)
     except docker.errors.DockerException as error:
         raise StowageError(
-            Problem("STW-LAB-ENGINE", "Docker Engine", f"does not answer ({error})",
-                    "ansible-playbook stowage.fleet.workstation")
+            Problem(
+                "STW-LAB-ENGINE",
+                "Docker Engine",
+                f"does not answer ({error})",
+                "ansible-playbook stowage.fleet.workstation",
+            )
         ) from error
 
 
@@ -104,8 +109,12 @@ def ensure_network(api: Any, lab: Layout) -> bool:
         )
     except docker.errors.APIError as error:
         raise StowageError(
-            Problem("STW-LAB-SUBNET", lab.name, f"network {lab.subnet} refused: {error.explanation}",
-                    "remove the other lab, or set stowage_lab_subnet")
+            Problem(
+                "STW-LAB-SUBNET",
+                lab.name,
+                f"network {lab.subnet} refused: {error.explanation}",
+                "remove the other lab, or set stowage_lab_subnet",
+            )
         ) from error
     return True
 
@@ -176,8 +185,12 @@ def wait_ready(api: Any, hosts: Iterable[LabHost], seconds: float) -> None:
         late = [host for host, ready in pool.map(lambda h: (h, _wait_one(api, h, deadline)), hosts) if not ready]
     if late:
         raise StowageError(
-            Problem("STW-LAB-READY", host.container, f"sshd and the Docker Engine did not answer within {seconds:.0f} s",
-                    f"docker exec {host.container} journalctl -n 50")
+            Problem(
+                "STW-LAB-READY",
+                host.container,
+                f"sshd and Docker Engine did not answer within {seconds:.0f} s",
+                f"docker exec {host.container} journalctl -n 50",
+            )
             for host in late
         )
 

@@ -62,9 +62,7 @@ def layout(name: str, hosts: int, subnet: str = "") -> Layout:
     raise_all(_problems(name, hosts, subnet))
     net = ipaddress.IPv4Network(subnet or default_subnet(name))
     at = net.network_address
-    nodes = tuple(
-        LabHost(f"n{i + 1}", f"{name}-n{i + 1}", str(at + FIRST_HOST + i)) for i in range(hosts)
-    )
+    nodes = tuple(LabHost(f"n{i + 1}", f"{name}-n{i + 1}", str(at + FIRST_HOST + i)) for i in range(hosts))
     registry = LabHost("registry", f"{name}-registry", str(at + REGISTRY_HOST))
     return Layout(name, f"stowage-{name}", str(net), str(at + 1), registry, nodes)
 
@@ -73,8 +71,12 @@ def _problems(name: str, hosts: int, subnet: str) -> list[Problem]:
     found = []
     if not NAME.fullmatch(name):
         found.append(
-            Problem("STW-LAB-NAME", "stowage_lab_name", f"{show(name)} is no name for a lab",
-                    "use a small letter, then up to 30 small letters, digits or dashes")
+            Problem(
+                "STW-LAB-NAME",
+                "stowage_lab_name",
+                f"{show(name)} is no name for a lab",
+                "use a small letter, then up to 30 small letters, digits or dashes",
+            )
         )
     if not 1 <= hosts <= MAX_HOSTS:
         found.append(

@@ -109,7 +109,7 @@ def stop(server: Server) -> None:
 def main() -> int:
     """Serve until told to stop."""
     if os.environ.get("VERSION") == "broken":
-        print("error: cannot open /etc/app/settings.json: this version is broken on purpose", file=sys.stderr, flush=True)
+        print("error: cannot open /etc/app.json: this version is broken on purpose", file=sys.stderr, flush=True)
         return 1
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     if seconds("EXIT_AFTER"):

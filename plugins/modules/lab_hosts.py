@@ -189,6 +189,9 @@ def main() -> None:
             result = (present if module.params["state"] == "present" else absent)(module.params, module.check_mode)
     except StowageError as error:
         module.fail_json(msg=str(error), code=error.code, problems=[problem.as_dict() for problem in error.problems])
+    if result.get("older"):
+        hosts = ", ".join(result["older"])
+        module.warn(f"{hosts}: made from an older node image; lab_destroy, then lab, makes them new")
     result["diff"] = {"before": "", "after": "".join(f"{step}\n" for step in result["steps"])}
     module.exit_json(**result)
 

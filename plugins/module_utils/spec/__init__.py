@@ -1,0 +1,10 @@
+# Copyright: Stowage contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The spec room: stack files in, Service values out."""
+
+from __future__ import annotations
+
+from .compilation import compile_services
+from .reading import load
+
+__all__ = ["compile_services", "load"]

@@ -1,0 +1,167 @@
+# Copyright: Stowage contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Mistakes that show when the stack is whole: references, cycles, names and ports used twice."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ..errors import Problem, show
+from . import check_container, check_deploy
+from .findings import Findings
+from .keys import nearest
+
+NAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?")
+_OBJECT = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}")
+_ALIAS = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9_])?")
+RESERVED = ("localhost", "all", "tasks", "svc")
+NETWORK_DRIVERS = ("overlay", "bridge", "default")
+
+
+def check(normal: Mapping[str, Any]) -> list[Problem]:
+    """Every mistake of a normal form that `docker stack config` would let pass, in the order of the file."""
+    findings = Findings(normal)
+    services = normal.get("services") or {}
+    if not services:
+        findings.add((), "STW-SERVICE", "the stack has no services", "add services:")
+    for name, service in services.items():
+        _service_name(findings, name)
+        check_container.check(findings, name, service)
+        check_deploy.check(findings, name, service)
+        _references(findings, normal, name, service)
+        _aliases(findings, services, name, service)
+    _objects(findings, normal)
+    _networks(findings, normal.get("networks") or {})
+    _dependencies(findings, services)
+    _published(findings, services)
+    return findings.problems
+
+
+def _service_name(findings: Findings, name: str) -> None:
+    path = ("services", name)
+    if not NAME.fullmatch(name):
+        fix = "use small letters, digits, - _ . and at most 63 of them; begin and end with a letter or digit"
+        findings.add(path, "STW-NAME", f"service name {show(name)} is no usable DNS name", fix)
+    elif name in RESERVED or name.startswith(("stowage-", "tasks.")):
+        findings.add(path, "STW-NAME", f"service name {show(name)} is reserved", "choose another name")
+
+
+def _references(findings: Findings, normal: Mapping[str, Any], name: str, service: Mapping[str, Any]) -> None:
+    """Networks, volumes, configs and secrets that the service names must be declared."""
+    for network in service.get("networks") or {}:
+        if network != "default":
+            _declared(findings, normal, (network, None), ("services", name, "networks", network))
+    for index, mount in enumerate(service.get("volumes", ())):
+        if mount.get("type") == "volume" and mount.get("source"):
+            _declared(findings, normal, (mount["source"], mount), ("services", name, "volumes", index))
+    for kind in ("configs", "secrets"):
+        for index, item in enumerate(service.get(kind, ())):
+            source, path = item.get("source", ""), ("services", name, kind, index)
+            _declared(findings, normal, (source, item), path)
+            if ((normal.get(kind) or {}).get(source) or {}).get("external"):
+                reason = f"{kind[:-1]} {show(source)} is external, and there is no Swarm that holds it"
+                findings.add(path, "STW-UNSUPPORTED", reason, f"give {kind}.{source}.file", item)
+
+
+def _declared(findings: Findings, normal: Mapping[str, Any], named: tuple[str, Any], path: tuple[Any, ...]) -> None:
+    """named: the name and the list item that says it; path: services, the service, the kind, where."""
+    (source, entry), kind = named, path[2]
+    known = [known for known in normal.get(kind) or {} if not known.startswith("x-")]
+    if source not in known:
+        fix = nearest(source, known) or f"declare it under {kind}:"
+        findings.add(path, "STW-REFERENCE", f"{kind[:-1]} {show(source)} is not declared", fix, entry)
+
+
+def _aliases(findings: Findings, services: Mapping[str, Any], name: str, service: Mapping[str, Any]) -> None:
+    for network, item in (service.get("networks") or {}).items():
+        path = ("services", name, "networks", network, "aliases")
+        for alias in (item or {}).get("aliases", ()):
+            if not _ALIAS.fullmatch(alias) or alias.startswith("tasks."):
+                findings.add(path, "STW-ALIAS", f"{show(alias)} is no usable DNS name", "use letters, digits, - _ .")
+            elif alias in services and alias != name:
+                findings.add(path, "STW-ALIAS", f"{show(alias)} is the name of another service", "choose another")
+
+
+def _objects(findings: Findings, normal: Mapping[str, Any]) -> None:
+    """Names of volumes, configs and secrets; where a config or secret comes from."""
+    for kind in ("volumes", "configs", "secrets"):
+        for name, item in (normal.get(kind) or {}).items():
+            if name.startswith("x-"):
+                continue
+            for part, given in (("key", name), ("name", item.get("name", name))):
+                if not _OBJECT.fullmatch(given) or ".." in given:
+                    path = (kind, name) if part == "key" else (kind, name, "name")
+                    fix = "use letters, digits, - _ . and at most 63 of them"
+                    findings.add(path, "STW-NAME", f"{kind[:-1]} name {show(given)} is not usable", fix)
+            findings.labels((kind, name, "labels"), item.get("labels"))
+            sources = [source for source in ("file", "content", "external") if item.get(source)]
+            if kind != "volumes" and len(sources) != 1 and "environment" not in item and "driver" not in item:
+                reason = f"has {' and '.join(sources) or 'no file'}"
+                findings.add((kind, name), "STW-REFERENCE", reason, "give one file")
+
+
+def _networks(findings: Findings, networks: Mapping[str, Any]) -> None:
+    """What would be ignored in silence if it were accepted: isolation, encryption, addresses."""
+    for name, item in networks.items():
+        path = ("networks", name)
+        if name.startswith("x-"):
+            continue
+        if item.get("internal"):
+            fix = "leave it out; do not rely on it yet"
+            findings.add((*path, "internal"), "STW-UNSUPPORTED", "internal: true is not enforced yet", fix)
+        if "encrypted" in item.get("driver_opts", {}):
+            fix = "leave it out, or encrypt the underlay"
+            findings.add((*path, "driver_opts", "encrypted"), "STW-UNSUPPORTED", "encryption is not supported", fix)
+        if (item.get("ipam") or {}).get("config"):
+            reason = "own subnets are not supported"
+            findings.add((*path, "ipam", "config"), "STW-UNSUPPORTED", reason, "addresses come from stowage_network")
+        if item.get("driver", "overlay") not in NETWORK_DRIVERS:
+            fix = nearest(item["driver"], NETWORK_DRIVERS) or "leave it out"
+            findings.add((*path, "driver"), "STW-UNSUPPORTED", f"driver {show(item['driver'])} is not supported", fix)
+
+
+def _dependencies(findings: Findings, services: Mapping[str, Any]) -> None:
+    edges = {name: list(service.get("depends_on") or ()) for name, service in services.items()}
+    for name, targets in edges.items():
+        for target in targets:
+            if target not in services:
+                fix = nearest(target, services) or "name a service of this stack"
+                path = ("services", name, "depends_on")
+                findings.add(path, "STW-DEPENDS", f"service {show(target)} is not in the stack", fix)
+    cycle = find_cycle(edges)
+    if cycle:
+        reason = f"cycle {' -> '.join(cycle)}"
+        findings.add(("services", cycle[0], "depends_on"), "STW-DEPENDS", reason, "remove one of these")
+
+
+def find_cycle(edges: Mapping[str, Iterable[str]]) -> list[str]:
+    """The first cycle by name, first and last equal; [] if there is none. Without recursion: chains may be long."""
+    done: set[str] = set()
+    for start in sorted(edges):
+        path, walk = [start], [iter(sorted(edges[start]))]
+        while walk and start not in done:
+            target = next(walk[-1], None)
+            if target is None:
+                done.add(path.pop())
+                walk.pop()
+            elif target in path:
+                return [*path[path.index(target) :], target]
+            elif target in edges and target not in done:
+                path.append(target)
+                walk.append(iter(sorted(edges[target])))
+    return []
+
+
+def _published(findings: Findings, services: Mapping[str, Any]) -> None:
+    """A published port belongs to one service, unless both keep to their own hosts (mode host)."""
+    taken: dict[tuple[int, str], tuple[str, str]] = {}
+    for name, service in services.items():
+        for index, port in enumerate(service.get("ports", ())):
+            key = (port.get("published", 0), port.get("protocol", "tcp"))
+            mine = (name, port.get("mode", "ingress"))
+            other = taken.setdefault(key, mine) if key[0] else None
+            if other and other is not mine and (other[0] == name or "ingress" in (other[1], mine[1])):
+                reason = f"port {key[0]}/{key[1]} is already published by {show(other[0])}"
+                findings.add(("services", name, "ports", index), "STW-PORT", reason, "publish another port", port)

@@ -1,0 +1,169 @@
+# Copyright: Stowage contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Mistakes in how many run, where, and how they are updated: deploy, ports, restart, x-stowage."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from ..errors import show
+from .findings import Findings
+from .keys import nearest
+from .short import PROTOCOLS
+from .units import parse_cpus
+
+MODES = ("replicated", "global")
+JOBS = ("replicated-job", "global-job")
+MAX_REPLICAS = 10_000
+MIN_MEMORY = 6 * 1024 * 1024  # the Engine refuses less
+CONDITIONS = ("any", "on-failure", "none")
+STRATEGIES = ("spread", "binpack")
+RESERVED_PORTS = {(22, "tcp"): "sshd", (2375, "tcp"): "Docker", (2376, "tcp"): "Docker", (4789, "udp"): "VXLAN"}
+NODE_KEYS = ("node.id", "node.hostname", "node.role", "node.ip", "node.platform.os", "node.platform.arch")
+NODE_PREFIXES = ("node.labels.", "engine.labels.")
+_CONSTRAINT = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_.\-/]*)\s*(==|!=)\s*(\S(?:.*\S)?)\s*")
+_VALUE = re.compile(r"[A-Za-z0-9:\-_.*()?+\[\]\\^$|/ ]+")
+_RESTART = re.compile(r"no|always|unless-stopped|on-failure(?::[0-9]{1,6})?")
+
+
+def check(findings: Findings, name: str, service: Mapping[str, Any]) -> None:
+    """Note the mistakes of one service's deployment."""
+    deploy = service.get("deploy") or {}
+    path = ("services", name, "deploy")
+    _mode(findings, path, deploy)
+    _placement(findings, path, deploy.get("placement") or {})
+    _resources(findings, path, deploy.get("resources") or {})
+    _restart(findings, name, service)
+    for part in ("update_config", "rollback_config"):
+        _update(findings, (*path, part), deploy.get(part) or {}, service)
+    _ports(findings, name, service)
+    _own(findings, name, service.get("x-stowage") or {})
+    findings.labels((*path, "labels"), deploy.get("labels"))
+
+
+def _mode(findings: Findings, path: tuple[Any, ...], deploy: Mapping[str, Any]) -> None:
+    mode, replicas = deploy.get("mode", "replicated"), deploy.get("replicas")
+    if mode not in MODES:
+        code = "STW-UNSUPPORTED" if mode in JOBS else "STW-MODE"
+        fix = nearest(mode, MODES) if code == "STW-MODE" else ""
+        findings.add((*path, "mode"), code, f"mode {show(mode)} is not supported", fix or "write replicated or global")
+    if mode == "global" and replicas is not None:
+        findings.add((*path, "replicas"), "STW-REPLICAS", "a global service has no replicas", "remove replicas")
+    if replicas is not None and not 0 <= replicas <= MAX_REPLICAS:
+        reason = f"{show(replicas)} replicas are outside 0 to {MAX_REPLICAS}"
+        findings.add((*path, "replicas"), "STW-REPLICAS", reason, "give a number in this range")
+    if deploy.get("endpoint_mode", "vip") not in ("vip", "dnsrr"):
+        reason = f"{show(deploy['endpoint_mode'])} is unknown"
+        findings.add((*path, "endpoint_mode"), "STW-MODE", reason, "write dnsrr or vip")
+
+
+def _placement(findings: Findings, path: tuple[Any, ...], placement: Mapping[str, Any]) -> None:
+    at = (*path, "placement", "constraints")
+    for text in placement.get("constraints", ()):
+        mistake = constraint_mistake(text)
+        if mistake:
+            findings.add(at, "STW-CONSTRAINT", f"{show(text)} {mistake[0]}", mistake[1])
+    for item in placement.get("preferences", ()):
+        spread = item.get("spread", "")
+        if spread not in NODE_KEYS and not (spread.startswith(NODE_PREFIXES) and not spread.endswith(".")):
+            fix = nearest(spread, NODE_KEYS) or "write spread: node.labels.zone"
+            reason = f"spread {show(spread)} is no node key"
+            findings.add((*path, "placement", "preferences"), "STW-CONSTRAINT", reason, fix, item)
+
+
+def constraint_mistake(text: str) -> tuple[str, str] | None:
+    """(reason, fix) if the text is no constraint `key == value` or `key != value` with a known key; None if it is."""
+    match = _CONSTRAINT.fullmatch(text)
+    if not match or not _VALUE.fullmatch(match.group(3)):
+        single = re.fullmatch(r"\s*([^=!\s]+)\s*=\s*([^=\s]+)\s*", text)
+        fix = f"write {single.group(1)} == {single.group(2)}" if single else "write node.labels.zone == a"
+        return "is no constraint", fix
+    key = match.group(1)
+    low = key.lower()
+    if low in NODE_KEYS or any(low.startswith(p) and len(low) > len(p) for p in NODE_PREFIXES):
+        return None
+    known = [*NODE_KEYS, *(f"{prefix}<name>" for prefix in NODE_PREFIXES)]
+    return f"has the unknown key {show(key)}", nearest(key, known) or f"known: {', '.join(known)}"
+
+
+def _resources(findings: Findings, path: tuple[Any, ...], resources: Mapping[str, Any]) -> None:
+    limits, reserved = resources.get("limits") or {}, resources.get("reservations") or {}
+    at = (*path, "resources")
+    for key, read in (("cpus", parse_cpus), ("memory", int)):
+        limit, wanted = (read(part[key]) if key in part else None for part in (limits, reserved))
+        if limit is not None and wanted is not None and wanted > limit > 0:
+            reason = f"reserves {reserved[key]} {key} but is limited to {limits[key]}"
+            findings.add((*at, "reservations", key), "STW-RESOURCES", reason, "raise the limit or reserve less")
+    if 0 < int(limits.get("memory", 0)) < MIN_MEMORY:
+        reason = f"limit of {limits['memory']} bytes is under {MIN_MEMORY}"
+        findings.add((*at, "limits", "memory"), "STW-RESOURCES", reason, "give at least 6m")
+    for item in reserved.get("generic_resources", ()):
+        spec = item["discrete_resource_spec"]
+        if spec["value"] < 1 or spec["kind"] in ("cpus", "memory"):
+            reason = f"{show(spec['kind'])}: {spec['value']} is no generic resource"
+            findings.add((*at, "reservations"), "STW-RESOURCES", reason, "give a kind and a number from 1", item)
+
+
+def _restart(findings: Findings, name: str, service: Mapping[str, Any]) -> None:
+    condition = ((service.get("deploy") or {}).get("restart_policy") or {}).get("condition", "any")
+    if condition not in CONDITIONS:
+        path = ("services", name, "deploy", "restart_policy", "condition")
+        fix = "write any" if condition in ("always", "unless-stopped") else nearest(condition, CONDITIONS)
+        reason = f"condition {show(condition)} is unknown"
+        findings.add(path, "STW-RESTART", reason, fix or f"write {', '.join(CONDITIONS)}")
+    restart = service.get("restart", "no")
+    if not _RESTART.fullmatch(restart):
+        fix = "write no, always, unless-stopped, on-failure or on-failure:3"
+        findings.add(("services", name, "restart"), "STW-RESTART", f"{show(restart)} is unknown", fix)
+
+
+def _update(findings: Findings, path: tuple[Any, ...], update: Mapping[str, Any], service: Mapping[str, Any]) -> None:
+    actions = ("pause", "continue", "rollback") if path[-1] == "update_config" else ("pause", "continue")
+    action = update.get("failure_action", "pause")
+    if action not in actions:
+        fix = nearest(action, actions) or f"write {', '.join(actions)}"
+        findings.add((*path, "failure_action"), "STW-UPDATE", f"failure_action {show(action)} is unknown", fix)
+    if not 0 <= update.get("max_failure_ratio", 0) <= 1:
+        reason = f"{update['max_failure_ratio']} is outside 0 to 1"
+        findings.add((*path, "max_failure_ratio"), "STW-UPDATE", reason, "give a share such as 0.2")
+    if update.get("order") == "start-first" and host_ports(service):
+        reason = f"start-first, but port {host_ports(service)[0]} of the host is held by the old container"
+        findings.add((*path, "order"), "STW-UPDATE", reason, "write stop-first, or publish in mode ingress")
+
+
+def host_ports(service: Mapping[str, Any]) -> list[int]:
+    """Fixed host ports (mode host) of a service in normal form."""
+    ports = service.get("ports", ())
+    return [port["published"] for port in ports if port.get("mode") == "host" and port.get("published")]
+
+
+def _ports(findings: Findings, name: str, service: Mapping[str, Any]) -> None:
+    for index, port in enumerate(service.get("ports", ())):
+        at = ("services", name, "ports", index)
+        target, published = port.get("target", 0), port.get("published", 0)
+        protocol = port.get("protocol", "tcp")
+        if not (1 <= target <= 65535 and 0 <= published <= 65535):
+            reason = f"target {show(target)}, published {show(published)}: not both from 1 to 65535"
+            findings.add(at, "STW-PORT", reason, "give ports in this range", port)
+        if protocol not in PROTOCOLS or port.get("mode", "ingress") not in ("ingress", "host"):
+            reason = f"protocol {show(protocol)}, mode {show(port.get('mode', 'ingress'))}"
+            findings.add(at, "STW-PORT", reason, f"write {', '.join(PROTOCOLS)}; ingress or host", port)
+        holder = RESERVED_PORTS.get((published, protocol))
+        if holder:
+            reason = f"port {published}/{protocol} of the hosts belongs to {holder}"
+            findings.add(at, "STW-PORT", reason, "publish another port", port)
+
+
+def _own(findings: Findings, name: str, own: Mapping[str, Any]) -> None:
+    """x-stowage."""
+    path = ("services", name, "x-stowage")
+    strategy = (own.get("placement") or {}).get("strategy", "spread")
+    if strategy not in STRATEGIES:
+        fix = nearest(strategy, STRATEGIES) or f"write {' or '.join(STRATEGIES)}"
+        findings.add((*path, "placement", "strategy"), "STW-PLACEMENT", f"{show(strategy)} is unknown", fix)
+    for host_path in own.get("allow_host_paths", ()):
+        if not host_path.startswith("/") or ".." in host_path.split("/"):
+            reason = f"{show(host_path)} is no plain absolute path"
+            findings.add((*path, "allow_host_paths"), "STW-BIND", reason, "write /path")

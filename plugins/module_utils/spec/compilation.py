@@ -1,0 +1,281 @@
+# Copyright: Stowage contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""A stack's normal form as Service values: names resolved, seconds and bytes, Swarm's defaults filled in."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from .. import secrets
+from ..canonical import text_digest
+from ..errors import Problem, raise_all, show
+from .check import NAME, check
+from .check_container import file_target
+from .check_deploy import host_ports
+from .findings import Findings
+from .template import container_template
+from .units import parse_cpus, seconds
+
+ReadFile = Callable[[str], bytes]
+SecretDigest = Callable[[str, str, bytes], str]
+DEFAULT_DRAIN = 2.0
+DEFAULT_MONITOR = 5.0
+LEAST_READY_TIMEOUT = 60.0
+MAX_FILE = {"secret": 500 * 1024, "config": 1000 * 1024}  # bytes, as in Swarm
+OPEN_MODE = 0o444
+RESERVED_STACKS = ("all", "localhost", "svc", "tasks", "stowage")
+
+
+def compile_services(
+    stack: str,
+    normal: Mapping[str, Any],
+    base_dir: str,
+    read_file: ReadFile | None = None,
+    secret_digest: SecretDigest | None = None,
+) -> dict[str, Any]:
+    """The Services of one stack: {"services": [...], "files": {digest: entry}, "networks": [...], "warnings": [str]}.
+
+    normal: what load gave (or a plain dict of the same shape). base_dir: where relative paths of configs and secrets
+    start. read_file(path) -> bytes reads them; secret_digest(stack, name, value) -> hex tells secrets apart. The shape
+    of a Service is in docs/architecture.md. Raises one StowageError with every mistake.
+    """
+    problems = _stack_name(stack) + check(normal)
+    findings = Findings(normal)
+    source = Source(base_dir, read_file or _read, secret_digest or _default_digest)
+    files = _Files(stack, normal, source, findings)
+    if not problems or all(problem.code != "STW-REFERENCE" for problem in problems):
+        files.collect()
+    raise_all(problems + findings.problems)
+    services = [_service(stack, normal, name, files) for name in sorted(normal["services"])]
+    names = {network for service in normal["services"].values() for network in service.get("networks") or ["default"]}
+    return {
+        "services": services,
+        "files": files.entries,
+        "networks": [_network(stack, normal, name) for name in sorted(names)],
+        "warnings": _warnings(stack, normal, names),
+    }
+
+
+def _read(path: str) -> bytes:
+    return Path(path).read_bytes()
+
+
+def _default_digest(stack: str, name: str, value: bytes) -> str:
+    return secrets.digest("", stack, name, value)
+
+
+def _stack_name(stack: str) -> list[Problem]:
+    if not NAME.fullmatch(stack) or stack in RESERVED_STACKS or stack.startswith("stowage-"):
+        fix = "use small letters, digits, - _ ., no reserved name; the name is the file's, or stated in stowage_stacks"
+        return [Problem("STW-NAME", f"stack {show(stack)}", "the stack's name is not usable in DNS", fix)]
+    return []
+
+
+class Source(NamedTuple):
+    """Where the contents of configs and secrets come from, and how secrets are told apart."""
+
+    base: str
+    read: ReadFile
+    secret_digest: SecretDigest
+
+
+class _Files:
+    """Configs and secrets that services mount: read once, each with its digest."""
+
+    def __init__(self, stack: str, normal: Mapping[str, Any], source: Source, findings: Findings) -> None:
+        self._stack, self._normal, self._source, self._findings = stack, normal, source, findings
+        self._known: dict[tuple[str, str], tuple[str, str]] = {}
+        self.entries: dict[str, dict[str, str]] = {}
+
+    def collect(self) -> None:
+        """Read every config and secret that a service uses; mistakes go to the findings."""
+        for kind in ("configs", "secrets"):
+            used = {
+                item["source"]
+                for service in (self._normal.get("services") or {}).values()
+                for item in service.get(kind, ())
+                if item.get("source")
+            }
+            for source in sorted(used):
+                self._collect(kind, source, (self._normal.get(kind) or {})[source])
+
+    def _collect(self, kind: str, source: str, stated: Mapping[str, Any]) -> None:
+        if stated.get("external") or not (stated.get("file") or stated.get("content")):
+            return
+        name = stated.get("name") or f"{self._stack}_{source}"
+        entry = {"kind": kind[:-1], "name": name}
+        if stated.get("file"):
+            entry["path"] = os.path.normpath(os.path.join(self._source.base, stated["file"]))
+        else:
+            entry["content"] = stated["content"]
+        value = self._content((kind, source), entry)
+        if value is not None:
+            digest = text_digest(value) if kind == "configs" else self._source.secret_digest(self._stack, name, value)
+            self._known[(kind, source)] = (name, digest)
+            self.entries[digest] = entry
+
+    def _content(self, path: tuple[str, ...], entry: Mapping[str, str]) -> bytes | None:
+        try:
+            value = self._source.read(entry["path"]) if "path" in entry else entry["content"].encode("utf-8", "strict")
+        except (OSError, ValueError) as error:
+            reason = f"{show(entry.get('path', 'content'))}: {getattr(error, 'strerror', None) or 'cannot be read'}"
+            fix = "the path starts at the first stack file, on the controller"
+            self._findings.add((*path, "file"), "STW-FILE", reason, fix)
+            return None
+        if len(value) > MAX_FILE[entry["kind"]]:
+            reason = f"has {len(value)} bytes, at most {MAX_FILE[entry['kind']]} are allowed"
+            self._findings.add((*path, "file"), "STW-FILE", reason, "put large files into a volume or the image")
+            return None
+        return value
+
+    def mounted(self, service: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """The template's `files` of one service."""
+        return [
+            {
+                "kind": kind[:-1],
+                "name": self._known[(kind, item["source"])][0],
+                "target": posixpath.normpath(file_target(kind, item)),
+                "digest": self._known[(kind, item["source"])][1],
+                "uid": str(item.get("uid", "0")),
+                "gid": str(item.get("gid", "0")),
+                "mode": item.get("mode", OPEN_MODE),
+            }
+            for kind in ("configs", "secrets")
+            for item in service.get(kind, ())
+        ]
+
+
+def _service(stack: str, normal: Mapping[str, Any], name: str, files: _Files) -> dict[str, Any]:
+    """One Service."""
+    stated = normal["services"][name]
+    deploy, own = stated.get("deploy") or {}, stated.get("x-stowage") or {}
+    template = container_template(stack, normal, stated, files.mounted(stated))
+    tested = "test" in template.get("healthcheck", {}) and template["healthcheck"]["test"] != ["NONE"]
+    return {
+        "name": f"{stack}_{name}",
+        "stack": stack,
+        "short": name,
+        "mode": deploy.get("mode", "replicated"),
+        "replicas": 1 if deploy.get("mode") == "global" else deploy.get("replicas", 1),
+        "placement": _placement(deploy.get("placement") or {}, own.get("placement") or {}),
+        "reservations": _reservations((deploy.get("resources") or {}).get("reservations") or {}),
+        "ports": [_port(port) for port in stated.get("ports", ())],
+        "update": _update(deploy.get("update_config") or {}, stated, template, tested),
+        "rollback": _update(deploy.get("rollback_config") or {}, stated, template, tested),
+        "drain": seconds(own.get("drain"), DEFAULT_DRAIN),
+        "depends_on": sorted({f"{stack}_{target}" for target in stated.get("depends_on") or ()}),
+        "labels": dict(sorted({**stated.get("labels", {}), **deploy.get("labels", {})}.items())),
+        "aliases": _aliases(normal["services"], name),
+        "volumes": _volumes(stack, normal, stated),
+        "healthcheck": tested,
+        "ready_timeout": seconds(own.get("ready_timeout"), _ready_timeout(template.get("healthcheck"), tested)),
+        "template": template,
+    }
+
+
+def _placement(placement: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "constraints": sorted(set(placement.get("constraints", ()))),
+        "preferences": [{"spread": item["spread"]} for item in placement.get("preferences", ())],
+        "max_replicas_per_node": placement.get("max_replicas_per_node", 0),
+        "strategy": own.get("strategy"),
+        "hosts": sorted(own.get("hosts", ())),
+    }
+
+
+def _reservations(stated: Mapping[str, Any]) -> dict[str, Any]:
+    made: dict[str, Any] = {"cpus": parse_cpus(stated.get("cpus", "0")), "memory": int(stated.get("memory", 0))}
+    for item in stated.get("generic_resources", ()):
+        spec = item["discrete_resource_spec"]
+        made[spec["kind"]] = made.get(spec["kind"], 0) + spec["value"]
+    return made
+
+
+def _port(port: Mapping[str, Any]) -> dict[str, Any]:
+    """A port with every key stated; published 0 is none."""
+    return {
+        "target": port["target"],
+        "published": port.get("published", 0),
+        "protocol": port.get("protocol") or "tcp",
+        "mode": port.get("mode") or "ingress",
+    }
+
+
+def _update(
+    stated: Mapping[str, Any], service: Mapping[str, Any], template: Mapping[str, Any], tested: bool
+) -> dict[str, Any]:
+    """update_config or rollback_config with defaults; start-first unless two copies would share data or a port."""
+    writes = any(
+        not mount["read_only"] and mount.get("source") and mount["type"] in ("volume", "bind")
+        for mount in template.get("mounts", ())
+    )
+    order = "stop-first" if writes or host_ports(service) else "start-first"
+    return {
+        "parallelism": stated.get("parallelism", 1),
+        "delay": seconds(stated.get("delay")),
+        "monitor": seconds(stated.get("monitor"), 0.0 if tested else DEFAULT_MONITOR),
+        "order": stated.get("order", order),
+        "failure_action": stated.get("failure_action", "pause"),
+        "max_failure_ratio": float(stated.get("max_failure_ratio", 0)),
+    }
+
+
+def _aliases(services: Mapping[str, Any], name: str) -> list[str]:
+    """Other names inside the stack: aliases, container_name, and what links of other services call it."""
+    stated = services[name]
+    found = {alias for item in (stated.get("networks") or {}).values() for alias in (item or {}).get("aliases", ())}
+    found |= {stated["container_name"]} if stated.get("container_name") else set()
+    for other in services.values():
+        linked = (link.partition(":") for link in other.get("links", ()))
+        found |= {alias for target, _colon, alias in linked if target == name and alias}
+    return sorted(alias for alias in found if alias not in services)
+
+
+def _volumes(stack: str, normal: Mapping[str, Any], service: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The named volumes that the service mounts."""
+    sources = {m["source"] for m in service.get("volumes", ()) if m["type"] == "volume" and m.get("source")}
+    return [
+        {
+            "name": stated.get("name") or f"{stack}_{source}",
+            "driver": stated.get("driver", "local"),
+            "driver_opts": dict(stated.get("driver_opts", {})),
+            "labels": dict(stated.get("labels", {})),
+            "external": bool(stated.get("external", False)),
+        }
+        for source, stated in sorted((source, normal["volumes"][source] or {}) for source in sources)
+    ]
+
+
+def _ready_timeout(health: Mapping[str, Any] | None, tested: bool) -> float:
+    """Time for the start period, all retries and half a minute; at least a minute."""
+    if not tested or not health:
+        return LEAST_READY_TIMEOUT
+    tries = (health.get("retries") or 3) + 1
+    longest = tries * ((health.get("interval") or 30.0) + (health.get("timeout") or 30.0))
+    return float(max(LEAST_READY_TIMEOUT, health.get("start_period", 0.0) + longest + 30.0))
+
+
+def _network(stack: str, normal: Mapping[str, Any], name: str) -> dict[str, Any]:
+    stated = (normal.get("networks") or {}).get(name) or {}
+    return {"name": stated.get("name") or f"{stack}_{name}", "external": bool(stated.get("external", False))}
+
+
+def _warnings(stack: str, normal: Mapping[str, Any], networks: set[str]) -> list[str]:
+    made = list(getattr(normal, "warnings", ()))
+    services = normal["services"].items()
+    if networks - {"default"} or normal.get("networks"):
+        made.append(f"isolation between networks is not enforced yet: {', '.join(sorted(networks))} are one network")
+    vips = sorted(name for name, item in services if (item.get("deploy") or {}).get("endpoint_mode") == "vip")
+    if vips:
+        made.append(f"{', '.join(vips)}: endpoint_mode vip: names answer with the replicas' addresses")
+    if normal.get("name", stack) != stack:
+        made.append(f"name: {normal['name']} has no effect: the inventory names the stack {stack}")
+    for name, item in services:
+        policy = (item.get("deploy") or {}).get("restart_policy") or {}
+        if policy.get("max_attempts") and policy.get("condition", "any") == "any":
+            made.append(f"{name}: max_attempts has no effect with condition any; write on-failure")
+    return [f"{stack}: {text}" for text in made]

@@ -76,8 +76,8 @@ def _declared(findings: Findings, normal: Mapping[str, Any], named: tuple[str, A
 
 def _aliases(findings: Findings, services: Mapping[str, Any], name: str, service: Mapping[str, Any]) -> None:
     for network, item in (service.get("networks") or {}).items():
-        path = ("services", name, "networks", network, "aliases")
         for alias in (item or {}).get("aliases", ()):
+            path = ("services", name, "networks", network, "aliases", alias)
             if not _ALIAS.fullmatch(alias) or alias.startswith("tasks."):
                 findings.add(path, "STW-ALIAS", f"{show(alias)} is no usable DNS name", "use letters, digits, - _ .")
             elif alias in services and alias != name:
@@ -90,9 +90,8 @@ def _objects(findings: Findings, normal: Mapping[str, Any]) -> None:
         for name, item in (normal.get(kind) or {}).items():
             if name.startswith("x-"):
                 continue
-            for part, given in (("key", name), ("name", item.get("name", name))):
+            for path, given in (((kind, name), name), ((kind, name, "name"), item.get("name", "x"))):
                 if not _OBJECT.fullmatch(given) or ".." in given:
-                    path = (kind, name) if part == "key" else (kind, name, "name")
                     fix = "use letters, digits, - _ . and at most 63 of them"
                     findings.add(path, "STW-NAME", f"{kind[:-1]} name {show(given)} is not usable", fix)
             findings.labels((kind, name, "labels"), item.get("labels"))
@@ -128,12 +127,12 @@ def _dependencies(findings: Findings, services: Mapping[str, Any]) -> None:
         for target in targets:
             if target not in services:
                 fix = nearest(target, services) or "name a service of this stack"
-                path = ("services", name, "depends_on")
+                path = ("services", name, "depends_on", target)
                 findings.add(path, "STW-DEPENDS", f"service {show(target)} is not in the stack", fix)
     cycle = find_cycle(edges)
     if cycle:
         reason = f"cycle {' -> '.join(cycle)}"
-        findings.add(("services", cycle[0], "depends_on"), "STW-DEPENDS", reason, "remove one of these")
+        findings.add(("services", cycle[0], "depends_on", cycle[1]), "STW-DEPENDS", reason, "remove one of these")
 
 
 def find_cycle(edges: Mapping[str, Iterable[str]]) -> list[str]:

@@ -49,7 +49,7 @@ def _image(findings: Findings, name: str, service: Mapping[str, Any]) -> None:
     image = service.get("image")
     if not image:
         reason = "has build but no image, and nothing is built" if "build" in service else "has no image"
-        findings.add(("services", name), "STW-IMAGE", reason, "add image: name:tag")
+        findings.add(("services", name, "image"), "STW-IMAGE", reason, "add image: name:tag")
         return
     mistake = image_mistake(image)
     if mistake:
@@ -182,10 +182,10 @@ def _texts(findings: Findings, name: str, service: Mapping[str, Any]) -> None:
         findings.add((*path, "working_dir"), "STW-TYPE", "is no absolute path", "write /path")
     for server in service.get("dns", ()):
         if not _is_address(server):
-            findings.add((*path, "dns"), "STW-TYPE", f"{show(server)} is no address", "write an IP address")
+            findings.add((*path, "dns", server), "STW-TYPE", f"{show(server)} is no address", "write an IP address")
     for text in service.get("tmpfs", ()):
         if not text.startswith("/"):
-            findings.add((*path, "tmpfs"), "STW-MOUNT", f"{show(text)} is no absolute path", "write /path")
+            findings.add((*path, "tmpfs", text), "STW-MOUNT", f"{show(text)} is no absolute path", "write /path")
     for key, text in service.get("environment", {}).items():
         if text and "\0" in text:
             findings.add((*path, "environment", key), "STW-ENV", "the value holds NUL", "remove it")

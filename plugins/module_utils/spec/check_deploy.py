@@ -64,7 +64,7 @@ def _placement(findings: Findings, path: tuple[Any, ...], placement: Mapping[str
     for text in placement.get("constraints", ()):
         mistake = constraint_mistake(text)
         if mistake:
-            findings.add(at, "STW-CONSTRAINT", f"{show(text)} {mistake[0]}", mistake[1])
+            findings.add((*at, text), "STW-CONSTRAINT", f"{show(text)} {mistake[0]}", mistake[1])
     for item in placement.get("preferences", ()):
         spread = item.get("spread", "")
         if spread not in NODE_KEYS and not (spread.startswith(NODE_PREFIXES) and not spread.endswith(".")):
@@ -166,4 +166,4 @@ def _own(findings: Findings, name: str, own: Mapping[str, Any]) -> None:
     for host_path in own.get("allow_host_paths", ()):
         if not host_path.startswith("/") or ".." in host_path.split("/"):
             reason = f"{show(host_path)} is no plain absolute path"
-            findings.add((*path, "allow_host_paths"), "STW-BIND", reason, "write /path")
+            findings.add((*path, "allow_host_paths", host_path), "STW-BIND", reason, "write /path")

@@ -34,11 +34,14 @@ def load(paths: Path | Iterable[Path], variables: Mapping[str, Any] | None = Non
 
 
 def _overlap(found: Problem, problems: list[Problem]) -> bool:
-    """True if a mistake is only what an earlier one left behind: the same value, or a name that was not read."""
+    """True if a mistake is only what an earlier one left behind: the same value, or something that was not read."""
     places = {problem.place.partition(" ")[2] for problem in problems}
     path = found.place.partition(" ")[2] or found.place
-    broken = any(not place or "." not in place for place in places)
-    return path in places or (found.code == "STW-REFERENCE" and broken)
+    unread = any("." not in place for place in places)  # a whole file, or a whole section
+    inside = any(place.startswith(f"{path}.") for place in places)
+    if found.code in ("STW-REFERENCE", "STW-DEPENDS") and (unread or inside):
+        return True
+    return path in places or found.code == "STW-SERVICE"
 
 
 def read(paths: Path | Iterable[Path], variables: Mapping[str, Any] | None = None) -> tuple[Normal, list[Problem]]:
@@ -89,8 +92,18 @@ def _normal(reader: Reader) -> dict[str, Any]:
 
 def _places(reader: Reader) -> dict[KeyPath, str]:
     """Where the keys stand, for mistakes that show only when the stack is whole."""
-    paths = (path for path in reader.document.marks if len(path) < 8 and not any(isinstance(p, int) for p in path))
-    return {path: reader.place(path) for path in paths}
+    places: dict[KeyPath, str] = {}
+    waiting: list[tuple[KeyPath, Any]] = [((), reader.document.value)]
+    while waiting:
+        path, value = waiting.pop()
+        places[path] = reader.place(path, key=True)
+        if isinstance(value, dict):
+            waiting += [((*path, name), item) for name, item in value.items()]
+        elif isinstance(value, list):
+            # By their text, because merging files changes the indices.
+            texts = ((index, item) for index, item in enumerate(value) if isinstance(item, str))
+            places.update({(*path, str(item)): reader.place((*path, index)) for index, item in texts})
+    return places
 
 
 def _warnings(readers: list[Reader]) -> list[str]:

@@ -1,0 +1,122 @@
+# Copyright: Stowage contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Why: sentences and numbers for every replica, whether it got a place or not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .filters import FILTERS, UNKNOWN, Failure, Filters
+from .model import Eviction, Key, Node, Service, State
+from .strategies import WORDS
+from .words import percent
+
+Nearest = tuple[int, int, int, int]
+
+
+def reason(state: State, key: Key) -> dict[str, Any]:
+    """Why a placed replica is where it is: {decision: stays|new|moves, node, why, ...numbers}."""
+    node = state.where[key]
+    eviction = state.evicted.get(key)
+    if key in state.kept:
+        return {"decision": "stays", "node": node.name, "why": state.kept[key]}
+    if key not in state.facts:
+        return {"decision": "stays", "node": node.name, "why": f"runs on {node.name}, which still suits it"}
+    service, facts = state.services[key[0]], state.facts[key]
+    why = _choice(service, node, facts)
+    if eviction is None:
+        return {"decision": "new", "node": node.name, "why": why, "strategy": service.strategy, **facts}
+    moved = {"decision": "moves", "node": node.name, "from": eviction.node, "cause": eviction.cause}
+    return {**moved, "why": f"{eviction.why}; to {why}", "strategy": service.strategy, **facts}
+
+
+def _choice(service: Service, node: Node, facts: dict[str, Any]) -> str:
+    if service.everywhere:
+        return f"{node.name}: one on every matching host"
+    room = facts["hosts_with_room"]
+    if room == 1:
+        return f"{node.name}: the only host with room"
+    here = facts["replicas_here_before"]
+    text = f"{node.name}: {WORDS[service.strategy]} of {room} hosts with room ({here} of it here before"
+    if service.demands:
+        text += f", {percent(facts['used_permille'], 1000)} used after"
+    return text + (f"; next {facts['runner_up']})" if "runner_up" in facts else ")")
+
+
+def held_entry(key: Key, suspects: list[Node]) -> dict[str, Any]:
+    """The unplaced entry of a slot that may run on hosts that did not answer."""
+    names = [node.name for node in suspects]
+    if key[1] == names[0]:
+        why = f"{key[0]} on {names[0]}: {names[0]} did not answer, so it is unknown whether it runs"
+    else:
+        where = ", ".join(names[:5]) + (f" or {len(names) - 5} more" if len(names) > 5 else "")
+        why = f"{key[0]}.{key[1]} may run on {where}, not seen now, and is not started twice; if lost: assume_lost"
+    return {"service": key[0], "slot": key[1], "rejected": {UNKNOWN: names}, "why": why}
+
+
+class Explainer:
+    """Explains what found no place, once per service: all its slots met the same hosts."""
+
+    def __init__(self, state: State, filters: Filters) -> None:
+        """Over the final state: what is used then is what keeps it out."""
+        self.state, self.filters = state, filters
+        self._told: dict[str, tuple[dict[str, list[str]], str]] = {}
+
+    def entry(self, key: Key) -> dict[str, Any]:
+        """The unplaced entry: {service, slot, rejected {filter: [hosts]}, why}, and `from` if it had a place."""
+        service = self.state.services[key[0]]
+        if service.everywhere:
+            rejected, why = self._explain(service, [self.state.by_name[str(key[1])]])
+        else:
+            if key[0] not in self._told:
+                self._told[key[0]] = self._explain(service, list(self.state.nodes))
+            rejected, why = self._told[key[0]]
+        entry: dict[str, Any] = {"service": key[0], "slot": key[1]}
+        eviction: Eviction | None = self.state.evicted.get(key)
+        if eviction is not None:
+            entry["from"] = eviction.node
+            why = f"{why}; it must leave {eviction.node}: {eviction.why}"
+        return {**entry, "rejected": {name: list(hosts) for name, hosts in rejected.items()}, "why": why}
+
+    def _explain(self, service: Service, nodes: list[Node]) -> tuple[dict[str, list[str]], str]:
+        rejected: dict[str, list[str]] = {}
+        misses: dict[str, tuple[Nearest, Node, list[Failure]]] = {}
+        for node in nodes:
+            failures = self.filters.failures(service, node)
+            if not failures:
+                continue
+            rejected.setdefault(failures[0].filter, []).append(node.name)
+            worst = max(failure.distance for failure in failures)
+            depth = len(FILTERS) - FILTERS.index(failures[0].filter)
+            nearest = (len(failures), depth, worst, node.index)
+            kind = failures[0].filter
+            if kind not in misses or nearest < misses[kind][0]:
+                misses[kind] = (nearest, node, failures)
+        ordered = {name: rejected[name] for name in FILTERS if name in rejected}
+        return ordered, self._sentence(service, nodes, ordered, [misses[kind] for kind in ordered])
+
+    def _sentence(
+        self,
+        service: Service,
+        nodes: list[Node],
+        rejected: dict[str, list[str]],
+        misses: list[tuple[Nearest, Node, list[Failure]]],
+    ) -> str:
+        if not nodes:
+            return f"{service.name}: the fleet has no hosts"
+        if not misses:
+            return f"{service.name}: nothing keeps it out any more, plan again"
+        near = sorted(misses, key=lambda one: one[0])[:2]
+        shown = [f"{node.name} {_all(failures)}" for _nearest, node, failures in near]
+        text = f"{service.name} on {shown[0].replace(' ', ': ', 1)}"
+        if len(shown) > 1:
+            text += f"; next nearest {shown[1]}"
+        if len(nodes) > 1:
+            counts = ", ".join(f"{name} {len(hosts)}" for name, hosts in rejected.items())
+            text += f"; none of {len(nodes)} hosts fits ({counts})"
+        return text
+
+
+def _all(failures: list[Failure]) -> str:
+    shown = " and ".join(failure.words for failure in failures[:3])
+    return f"{shown} and {len(failures) - 3} more" if len(failures) > 3 else shown

@@ -1,0 +1,155 @@
+# Copyright: Stowage contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The values the rooms' functions work on: nodes, services, what holds a place, and the state of one run."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Union
+
+from .constraints import Constraint
+from .ports import HostPorts, Port
+
+CPUS, MEMORY = "cpus", "memory"
+NANO = 10**9
+UNLIMITED = 1 << 80  # a capacity that nobody stated
+SHARE = 10**6  # a share of 1, as an integer
+
+Slot = Union[int, str]  # 1..replicas, or the node's name for a global service
+Key = tuple[str, Slot]  # service, slot
+
+
+class Node:
+    """One host: what it is, what it has, what is free of it. Amounts are integers, by dimension."""
+
+    __slots__ = (
+        "arch",
+        "availability",
+        "capacity",
+        "count",
+        "engine_labels",
+        "free",
+        "hash",
+        "hostname",
+        "id",
+        "index",
+        "ip",
+        "labels",
+        "name",
+        "os",
+        "ports",
+        "role",
+        "share",
+        "unknown",
+        "volumes",
+    )
+
+    def __init__(self, name: str) -> None:
+        """An active host of that name, with nothing known of it."""
+        self.name = self.id = self.hostname = name
+        self.index = 0  # position by name
+        self.labels: dict[str, str] = {}
+        self.engine_labels: dict[str, str] = {}
+        self.role, self.availability, self.os, self.arch, self.ip = "worker", "active", "", "", ""
+        self.unknown = False
+        self.volumes: frozenset[str] = frozenset()
+        self.ports = HostPorts()
+        self.capacity: list[int] = []  # by dimension, less the reserve
+        self.free: list[int] = []
+        self.share = 0  # dominant share: the largest used part of any dimension, of SHARE
+        self.count = 0  # replicas here
+        self.hash = 0
+
+
+class Service(NamedTuple):
+    """One service as the scheduler sees it."""
+
+    name: str
+    everywhere: bool  # mode global or global-job
+    job: bool
+    replicas: int
+    demands: tuple[tuple[int, int], ...]  # (dimension, amount), amounts > 0
+    ports: tuple[Port, ...]
+    constraints: tuple[Constraint, ...]
+    preferences: tuple[str, ...]
+    max_per_node: int  # 0: no limit
+    volumes: tuple[str, ...]  # those that tie it to a host
+    strategy: str
+    hosts: tuple[str, ...]  # (): any
+    hash: int
+
+
+class Held(NamedTuple):
+    """An entry of `current`: a replica that has, or had, a place."""
+
+    service: str
+    slot: Slot
+    node: str
+
+
+class Options(NamedTuple):
+    """What the caller decided: see scheduling.schedule."""
+
+    assume_lost: frozenset[str]
+    allow_moves: bool
+    unknown_missing: str
+
+
+class Request(NamedTuple):
+    """The whole input, checked."""
+
+    dimensions: tuple[str, ...]
+    nodes: tuple[Node, ...]  # by name
+    services: tuple[Service, ...]  # by name
+    current: tuple[Held, ...]
+    options: Options
+    warnings: tuple[str, ...]
+
+
+class Eviction(NamedTuple):
+    """A replica that cannot stay where it is: from where, the cause (a filter's name, or gone), in words."""
+
+    node: str
+    cause: str
+    why: str
+
+
+class State:
+    """One run: who is where so far. Only place() and seat() change it."""
+
+    def __init__(self, request: Request) -> None:
+        """Nothing placed yet."""
+        self.request = request
+        self.nodes = request.nodes
+        self.by_name = {node.name: node for node in request.nodes}
+        self.services = {service.name: service for service in request.services}
+        self.where: dict[Key, Node] = {}
+        self.counts: dict[str, dict[int, int]] = {service.name: {} for service in request.services}
+        self.last: dict[str, tuple[int, int]] = {}  # of a replicated service: highest slot placed, its host
+        self.kept: dict[Key, str] = {}  # stays although it should not, or because it must: why
+        self.evicted: dict[Key, Eviction] = {}
+        self.surplus: list[dict[str, Any]] = []  # moves with no destination
+        self.facts: dict[Key, dict[str, Any]] = {}  # numbers of new places
+        self.warnings: list[str] = list(request.warnings)
+        self.cursor = 0  # round robin: the position after the last host that got a replica
+        self.homes: dict[str, int] = {}  # volume -> bit mask of the hosts that have it
+
+    def place(self, service: Service, slot: Slot, node: Node) -> None:
+        """Put one replica on a host: its resources, ports and count are used from now on."""
+        self.seat(service, slot, node)
+        node.count += 1
+        share = node.share
+        for dimension, amount in service.demands:
+            node.free[dimension] -= amount
+            capacity = node.capacity[dimension]
+            share = max(share, (capacity - node.free[dimension]) * SHARE // (capacity or 1))
+        node.share = share
+        for port in service.ports:
+            node.ports.add(port)
+
+    def seat(self, service: Service, slot: Slot, node: Node) -> None:
+        """Count one replica as running on a host without using anything of it (hosts that are unknown)."""
+        self.where[(service.name, slot)] = node
+        counts = self.counts[service.name]
+        counts[node.index] = counts.get(node.index, 0) + 1
+        if isinstance(slot, int):
+            self.last[service.name] = max(self.last.get(service.name, (0, 0)), (slot, node.index))

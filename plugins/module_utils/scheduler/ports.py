@@ -1,0 +1,43 @@
+# Copyright: Stowage contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Ports on a host: one address, protocol and port can be bound once."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+ANY = ""  # every address
+
+
+class Port(NamedTuple):
+    """A bound port. address "" binds every address."""
+
+    address: str
+    port: int
+    protocol: str
+
+    def __str__(self) -> str:
+        """Docker's way to write it: `8080/tcp`, `127.0.0.1:8080/tcp`."""
+        host = f"[{self.address}]:" if ":" in self.address else f"{self.address}:" if self.address else ""
+        return f"{host}{self.port}/{self.protocol}"
+
+
+class HostPorts:
+    """The ports that are bound on one host."""
+
+    __slots__ = ("_bound",)
+
+    def __init__(self) -> None:
+        """None yet."""
+        self._bound: dict[tuple[str, int], set[str]] = {}
+
+    def add(self, port: Port) -> None:
+        """Bind a port."""
+        self._bound.setdefault((port.protocol, port.port), set()).add(port.address)
+
+    def takes(self, port: Port) -> bool:
+        """True if the port, or the same port on every address, is bound already."""
+        bound = self._bound.get((port.protocol, port.port))
+        if not bound:
+            return False
+        return port.address == ANY or ANY in bound or port.address in bound

@@ -1,0 +1,71 @@
+# Copyright: Stowage contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Where volumes are: a local volume ties its services to the hosts that have it."""
+
+from __future__ import annotations
+
+from .filters import Filters
+from .model import Held, Node, Service, State
+
+
+def find_homes(state: State, filters: Filters) -> None:
+    """Fill state.homes: for each volume that a service mounts, the hosts that have it. A new volume has no entry.
+
+    A volume that no host lists is where the replicas are that mount it: data may be there that was not seen. On one
+    host only: if known hosts disagree, where most of them are. If an unknown host has some, wherever any are.
+    """
+    users: dict[str, list[Service]] = {}
+    for service in state.request.services:
+        for volume in service.volumes:
+            users.setdefault(volume, []).append(service)
+    residents: dict[str, list[Held]] = {}
+    for held in state.request.current:
+        residents.setdefault(held.service, []).append(held)
+    for volume in sorted(users):
+        listed = sum(1 << node.index for node in state.nodes if volume in node.volumes)
+        held_by = [held for service in users[volume] for held in residents.get(service.name, ())]
+        if listed:
+            state.homes[volume] = listed
+        elif held_by:
+            state.homes[volume] = _home_of_residents(state, filters, held_by)
+
+
+def _home_of_residents(state: State, filters: Filters, held_by: list[Held]) -> int:
+    tally: dict[Node, int] = {}
+    for held in held_by:
+        node = state.by_name.get(held.node)
+        if node is not None:
+            tally[node] = tally.get(node, 0) + 1
+    if not tally:
+        return 0  # its host left the fleet: the data is there, not here
+    everywhere = sum(1 << node.index for node in tally)
+    if everywhere & ~filters.known:
+        return everywhere
+    usable = [node for node in tally if filters.stays >> node.index & 1] or list(tally)
+    return 1 << min(usable, key=lambda node: (-tally[node], node.index)).index
+
+
+def new_volumes(state: State, service: Service) -> list[str]:
+    """The service's volumes that exist nowhere yet."""
+    return [volume for volume in service.volumes if volume not in state.homes]
+
+
+def groups(state: State) -> dict[str, list[Service]]:
+    """{service: the services that must share its host}, because they mount the same new volumes."""
+    parent: dict[str, str] = {}
+
+    def root(name: str) -> str:
+        while parent.setdefault(name, name) != name:
+            parent[name] = parent[parent[name]]
+            name = parent[name]
+        return name
+
+    for service in state.request.services:
+        for volume in new_volumes(state, service):
+            one, other = sorted((root(f"service {service.name}"), root(f"volume {volume}")))
+            parent[other] = one
+    members: dict[str, list[Service]] = {}
+    for service in state.request.services:
+        if new_volumes(state, service):
+            members.setdefault(root(f"service {service.name}"), []).append(service)
+    return {service.name: found for found in members.values() for service in found}

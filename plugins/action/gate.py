@@ -85,6 +85,6 @@ class ActionModule(ActionBase):
             display.display(line)
         if rollout.outcome(state) != "done":
             display.display(f"  record: {directory}")
-            raise AnsibleActionFail("\n".join(lines))
+            raise AnsibleActionFail(f"{lines[0]}: {lines[1].strip()}")
         controller.clean_runs(directory)
         return {"changed": False}

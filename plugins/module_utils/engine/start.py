@@ -35,6 +35,7 @@ class Attempt:
         self.record: dict[str, Any] | None = records.container(entry) if entry else None
         self.restarts: int | None = None
         self.restarts_before = 0
+        self.ended_at: float | None = None
         self.since = self.began = time.monotonic()
         self.ended = self.began
 
@@ -42,6 +43,14 @@ class Attempt:
     def condition(self) -> str:
         """The restart policy's condition."""
         return str(((self.template or {}).get("restart") or {}).get("condition", "any"))
+
+    def down(self) -> float:
+        """Seconds since its container was first seen ended; 0 while it runs."""
+        if (self.record or {}).get("state") != "exited":
+            self.ended_at = None
+            return 0.0
+        self.ended_at = self.ended_at or time.monotonic()
+        return time.monotonic() - self.ended_at
 
     def fail(self, reason: str) -> None:
         """Note why the task failed; the first reason stays."""
@@ -234,7 +243,8 @@ def _settled(engine: Engine, attempt: Attempt, listed: Mapping[str, Any]) -> boo
     if ready.needs_restarts(attempt.task, attempt.record, waited):
         count = int(engine.inspect(attempt.task["name"]).get("RestartCount", 0))
         attempt.restarts = max(count - attempt.restarts_before, 0)
-    found = ready.verdict(attempt.task, attempt.condition, attempt.record, waited, attempt.restarts)
+    look = ready.Look(attempt.record, waited, attempt.restarts, attempt.down())
+    found = ready.verdict(attempt.task, attempt.condition, look)
     if found.done and not found.ok:
         attempt.fail(found.reason)
     attempt.ended = time.monotonic()

@@ -80,6 +80,7 @@ def make_task(number=1, **given):
 def host(tmp_path, monkeypatch):
     """A host whose waits are short."""
     monkeypatch.setattr(ready, "STEADY_SECONDS", 0.02)
+    monkeypatch.setattr(ready, "DOWN_SECONDS", 0.05)
     monkeypatch.setattr(start, "FIRST_PAUSE", 0.005)
     monkeypatch.setattr(start, "LONGEST_PAUSE", 0.01)
     return Host(tmp_path)

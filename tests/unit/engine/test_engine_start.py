@@ -363,15 +363,24 @@ def test_a_failing_call_of_one_container_is_told_and_the_others_go_on(ours, task
 def test_verdict(seen, given, waited, restarts, wanted):
     task = {"one_shot": False, "monitor": 0.0, "ready_timeout": 60.0, **given}
     record = {"state": seen[0], "health": seen[1], "exit_code": 0}
-    assert ready.verdict(task, "any", record, waited, restarts) == wanted
+    assert ready.verdict(task, "any", ready.Look(record, waited, restarts)) == wanted
+
+
+def test_a_container_that_its_engine_brings_back_is_not_lost():
+    """While the Engine restarts, it lists what it stopped as exited (137)."""
+    task = {"one_shot": False, "monitor": 0.0, "ready_timeout": 60.0}
+    record = {"state": "exited", "health": "none", "exit_code": 137}
+    assert ready.verdict(task, "any", ready.Look(record, 1.0, 0, down=9.0)) == ready.WAIT
+    assert ready.verdict(task, "any", ready.Look(record, 1.0, 0, down=10.0)).reason == "exited (137)"
+    assert ready.verdict(task, "on-failure", ready.Look(record, 1.0, 0, down=0.0)).reason == "exited (137)"
 
 
 @pytest.mark.parametrize("state", ["created", "paused", "restarting"])
 def test_nobody_waits_for_ever(state):
     task = {"one_shot": False, "monitor": 0.0, "ready_timeout": 60.0}
-    found = ready.verdict(task, "any", {"state": state, "health": "none", "exit_code": 0}, 60.0, 0)
+    found = ready.verdict(task, "any", ready.Look({"state": state, "health": "none", "exit_code": 0}, 60.0, 0))
     assert (found.done, found.ok) == (True, False)
-    assert ready.verdict(task, "any", None, 1.0, 0).reason == "it was removed by somebody else"
+    assert ready.verdict(task, "any", ready.Look(None, 1.0, 0)).reason == "it was removed by somebody else"
 
 
 def test_digest_is_the_spec_s_identity(task):

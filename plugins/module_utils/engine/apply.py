@@ -10,7 +10,7 @@ from typing import Any
 
 from ..errors import Problem, StowageError
 from . import files, host, lock, records
-from .client import PATIENCE, Engine, EngineError, connect
+from .client import PATIENCE, Engine, EngineError, connect, printable
 from .prepare import prepare
 from .start import in_parallel, revive, start, stranger
 
@@ -33,6 +33,9 @@ def apply(request: Request, root: str = "/", check: bool = False, engine: Engine
     except EngineError as error:
         fix = "see `systemctl status docker` on the host"
         found = _refused(request, [Problem("STW-ENGINE", "Docker Engine", str(error), fix)])
+    except OSError as error:
+        reason = f"{error.strerror or error} ({printable(str(error.filename or '?'), 100)})"
+        found = {**_refused(request, [Problem("STW-HOST", "host", reason, "look at the host's disk")]), "changed": True}
     found["problems"] = [problem.as_dict() for problem in found["problems"]]
     return {**found, "phase": request["phase"], "seconds": round(time.monotonic() - began, 2)}
 
@@ -75,7 +78,15 @@ def _phase(request: Request, paths: host.Paths, engine: Engine | None, check: bo
 def _endpoints(share: Mapping[str, Any], paths: host.Paths, check: bool) -> Result:
     from ..discovery import deliver  # noqa: PLC0415 (only this phase needs that room)
 
-    found = deliver(share, paths.root, check)
+    try:
+        found = deliver(share, paths.root, check)
+    except Exception as error:
+        from ..network import NetworkError  # noqa: PLC0415 (that room is not loaded just to name its error)
+
+        if not isinstance(error, NetworkError):
+            raise
+        problem = Problem("STW-PORTS", "published ports", printable(str(error), 300), "look at `nft list ruleset`")
+        return {"changed": True, "tasks": [], "problems": [problem]}
     return {**found, "tasks": []}
 
 

@@ -10,9 +10,11 @@ import os
 from pathlib import Path
 
 import pytest
+from ansible_collections.stowage.fleet.plugins.module_utils import discovery
 from ansible_collections.stowage.fleet.plugins.module_utils.canonical import digest, text_digest
-from ansible_collections.stowage.fleet.plugins.module_utils.engine import ready
+from ansible_collections.stowage.fleet.plugins.module_utils.engine import ready, volumes
 from ansible_collections.stowage.fleet.plugins.module_utils.engine.client import EngineError
+from ansible_collections.stowage.fleet.plugins.module_utils.network import NetworkError
 
 
 def only(result):
@@ -385,3 +387,35 @@ def test_nobody_waits_for_ever(state):
 
 def test_digest_is_the_spec_s_identity(task):
     assert task()["spec"] == digest("spec")
+
+
+# Trouble of the host itself
+
+
+def test_a_full_disk_is_told_and_is_no_crash(ours, task, monkeypatch):
+    def full(*_args, **_kwargs):
+        raise OSError(28, "No space left on device", "/var/lib/stowage/volumes.json")
+
+    monkeypatch.setattr(volumes, "write_atomic", full)
+    result = ours.start(task(), template=MOUNTS)
+    assert [(p["code"], p["reason"]) for p in result["problems"]] == [
+        ("STW-HOST", "No space left on device (/var/lib/stowage/volumes.json)")
+    ]
+    assert only(result)["ok"] is False
+
+
+def test_ports_that_the_kernel_refuses_are_told(ours, monkeypatch):
+    def refuses(*_args, **_kwargs):
+        raise NetworkError("nft -f: syntax error, line 3")
+
+    monkeypatch.setattr(discovery, "deliver", refuses)
+    result = ours.apply("endpoints", {"tasks": [], "traefik": None, "dns": {}, "ports": "x"})
+    assert [(p["code"], p["reason"]) for p in result["problems"]] == [("STW-PORTS", "nft -f: syntax error, line 3")]
+
+
+def test_endpoints_are_delivered_once(ours):
+    share = {"tasks": [], "traefik": None, "dns": {"shop_web": "10.0.0.1 web\n"}, "ports": ""}
+    assert ours.apply("endpoints", share, check=True)["changed"] is True
+    assert ours.apply("endpoints", share)["changed"] is True
+    assert ours.apply("endpoints", share)["changed"] is False
+    assert ours.observe()["endpoints"]["tasks"] == []

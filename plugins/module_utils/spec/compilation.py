@@ -17,7 +17,7 @@ from .check import NAME, check
 from .check_container import file_target
 from .check_deploy import host_ports
 from .findings import Findings
-from .template import container_template
+from .template import container_template, full_port
 from .units import parse_cpus, seconds
 
 ReadFile = Callable[[str], bytes]
@@ -163,7 +163,7 @@ def _service(stack: str, normal: Mapping[str, Any], name: str, files: _Files) ->
         "replicas": 1 if deploy.get("mode") == "global" else deploy.get("replicas", 1),
         "placement": _placement(deploy.get("placement") or {}, own.get("placement") or {}),
         "reservations": _reservations((deploy.get("resources") or {}).get("reservations") or {}),
-        "ports": [_port(port) for port in stated.get("ports", ())],
+        "ports": [full_port(port) for port in stated.get("ports", ())],
         "update": _update(deploy.get("update_config") or {}, stated, template, tested),
         "rollback": _update(deploy.get("rollback_config") or {}, stated, template, tested),
         "drain": seconds(own.get("drain"), DEFAULT_DRAIN),
@@ -193,16 +193,6 @@ def _reservations(stated: Mapping[str, Any]) -> dict[str, Any]:
         spec = item["discrete_resource_spec"]
         made[spec["kind"]] = made.get(spec["kind"], 0) + spec["value"]
     return made
-
-
-def _port(port: Mapping[str, Any]) -> dict[str, Any]:
-    """A port with every key stated; published 0 is none."""
-    return {
-        "target": port["target"],
-        "published": port.get("published", 0),
-        "protocol": port.get("protocol") or "tcp",
-        "mode": port.get("mode") or "ingress",
-    }
 
 
 def _update(

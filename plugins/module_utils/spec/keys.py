@@ -37,7 +37,7 @@ KEYS: list[Key] = [
         "",
         """
 version | applied | version | 3.0 to 3.13 | ignores it | any version is read as 3.13
-name | warned | string | refuses | project name | the inventory names the stack
+name | applied | string | refuses | project name | the inventory names the stack; another name is warned about
 services | applied | services | applies | applies | as Swarm
 networks | applied | names:networks.* | applies | applies | as Swarm, see networks below
 volumes | applied | names:volumes.* | applies | applies | as Swarm

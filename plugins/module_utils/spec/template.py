@@ -34,7 +34,7 @@ def container_template(
         "healthcheck": _healthcheck(service.get("healthcheck") or {}),
         "limits": _amounts(resources.get("limits") or {}),
         "reservations": _memory(resources.get("reservations") or {}),
-        "ports": [dict(port) for port in service.get("ports", ()) if port.get("mode") == "host"],
+        "ports": [full_port(port) for port in service.get("ports", ()) if port.get("mode") == "host"],
         "cap_add": _capabilities(service.get("cap_add", ())),
         "cap_drop": _capabilities(service.get("cap_drop", ())),
     }
@@ -42,6 +42,16 @@ def container_template(
     if "shm_size" in service:
         made["shm_size"] = parse_size(service["shm_size"])
     return made
+
+
+def full_port(port: Mapping[str, Any]) -> dict[str, Any]:
+    """A port with every key stated; published 0 is none."""
+    return {
+        "target": port["target"],
+        "published": port.get("published", 0),
+        "protocol": port.get("protocol") or "tcp",
+        "mode": port.get("mode") or "ingress",
+    }
 
 
 def _mount(stack: str, normal: Mapping[str, Any], mount: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,56 @@
+# Copyright: Stowage contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""docs/stack-files.md shows the key table that is in the code, and its examples load."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+from ansible_collections.stowage.fleet.plugins.module_utils.spec import compile_services, keys, load
+from ansible_collections.stowage.fleet.plugins.module_utils.spec.reader import FORMS
+
+PAGE = Path(__file__).parents[3] / "docs" / "stack-files.md"
+MARK = "it -->\n"
+
+
+def test_the_page_shows_the_table() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    before = text.partition(MARK)[0]
+    wanted = f"{before}{MARK}\n{keys.table().rstrip()}\n"
+    if os.environ.get("STOWAGE_WRITE_CASES"):
+        PAGE.write_text(wanted, encoding="utf-8")
+    assert PAGE.read_text(encoding="utf-8") == wanted
+
+
+def examples() -> list[str]:
+    """The YAML blocks of the page."""
+    return re.findall(r"```yaml\n(.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)
+
+
+@pytest.mark.parametrize("index", range(2))
+def test_examples_compile(index: int, tmp_path: Path) -> None:
+    path = tmp_path / "stack.yml"
+    path.write_text(examples()[index], encoding="utf-8")
+    (tmp_path / "token").write_text("x", encoding="utf-8")
+    made = compile_services("shop", load(path), str(tmp_path))
+    assert len(made["services"]) == 1
+    assert len(examples()) == 2
+
+
+def test_the_example_shows_every_key_of_x_stowage() -> None:
+    names = [key.path.rpartition(".")[2] for key in keys.KEYS if key.path.startswith("services.*.x-stowage.")]
+    assert names
+    assert all(f"{name}:" in examples()[1] for name in names)
+
+
+def test_the_table_is_sound() -> None:
+    paths = [key.path for key in keys.KEYS]
+    assert len(paths) == len(set(paths))
+    for key in keys.KEYS:
+        kind, _, argument = key.form.partition(":")
+        assert key.verdict in (keys.APPLIED, keys.WARNED, keys.REFUSED)
+        assert kind in FORMS or (kind in ("section", "sections", "names") and keys.children(argument))
+        assert key.swarm and key.compose and key.stowage

@@ -40,7 +40,7 @@ class ActionModule(ActionBase):
     _supports_diff = True
 
     def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Return {changed, digest, summary, steps: [{id, hosts}], touched, run_dir, diff}."""
+        """Return {changed, digest, summary, steps: [{id, title, hosts}], touched, run_dir, diff}."""
         super().run(tmp, task_vars)
         _valid, args = self.validate_argument_spec(ARGUMENTS)
         with controller.refusals():
@@ -61,7 +61,7 @@ class ActionModule(ActionBase):
             "changed": bool(made["steps"]),
             "digest": made["digest"],
             "summary": made["summary"],
-            "steps": [{"id": step["id"], "hosts": sorted(step["hosts"])} for step in made["steps"]] if going else [],
+            "steps": rollout.step_heads(made["steps"]) if going else [],
             "touched": sorted({node for step in made["steps"] for node in step["hosts"]}) if going else [],
             "run_dir": run_dir,
             "diff": {"prepared": rollout.diff_text(made)},

@@ -77,7 +77,7 @@ summary:
   returned: success
   type: dict
 steps:
-  description: The steps of a deploy, with their hosts.
+  description: The steps of a deploy, each with id, title and hosts.
   returned: success
   type: list
   elements: dict

@@ -233,7 +233,7 @@ def test_two_deploys_at_once_one_proceeds_the_other_names_the_holder(fleet):
 
 
 MOMENTS = {
-    "locks are taken": r"Carry out step 1\]",
+    "locks are taken": r"Carry out lock the hosts and pull images \(\S+ \S+\)",
     "containers start": r"wave 1/\d+: start",
     "started, before anybody was told": r"wave 1/\d+: tell every host",
     "old ones stop": r"wave 1/\d+: drain and stop",

@@ -8,7 +8,7 @@ from .gate import begin, enter, judge, outcome, resume, rollback_steps, share, s
 from .plan import made_from, plan, refuse_stale_inputs, refuse_unknown
 from .saved import dump, parse
 from .status import status
-from .text import conclusion_lines, diff_text, explain_lines, plan_lines, safe, status_lines, step_lines, step_title
+from .text import conclusion_lines, diff_text, explain_lines, plan_lines, safe, status_lines, step_heads, step_lines
 
 __all__ = [
     "begin",
@@ -32,6 +32,6 @@ __all__ = [
     "skips",
     "status",
     "status_lines",
+    "step_heads",
     "step_lines",
-    "step_title",
 ]

@@ -40,6 +40,7 @@ PHASES = {
     "remove": "remove what was stopped",
     "release": "give the locks back",
 }
+DONE = {"stop": "stopped", "remove": "removed"}
 LINE = 300
 
 
@@ -102,11 +103,16 @@ def diff_text(plan: Mapping[str, Any]) -> str:
     return "\n".join(plan_lines(plan)) + "\n" if plan["steps"] else ""
 
 
-def step_title(plan: Mapping[str, Any], step: Mapping[str, Any]) -> str:
-    """A step's headline: its wave, what it does, where."""
-    waves = max((one["wave"] for one in plan["steps"]), default=0)
-    wave = f"wave {step['wave']}/{max(waves, step['wave'])}: " if step["wave"] else ""
-    hosts = list(step["hosts"])
+def step_heads(steps: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """What a playbook needs to know of each step: {id, title, hosts}."""
+    last = max((step["wave"] for step in steps), default=0)
+    return [{"id": step["id"], "title": step_title(step, last), "hosts": sorted(step["hosts"])} for step in steps]
+
+
+def step_title(step: Mapping[str, Any], last: int) -> str:
+    """A step's headline: its wave of how many, what it does, where."""
+    wave = f"wave {step['wave']}/{last}: " if step["wave"] else ""
+    hosts = sorted(step["hosts"])
     where = " ".join(hosts[:5]) + (f" and {len(hosts) - 5} more" if len(hosts) > 5 else "")
     return safe(f"{wave}{PHASES[step['phase']]} ({where})")
 
@@ -118,7 +124,7 @@ def step_lines(node: str, result: Mapping[str, Any]) -> list[str]:
         name = task["name"] if "slot" not in task else f"{task['service']}.{task['slot']}"
         took = f" {task['seconds']:.1f} s" if task.get("seconds") else ""
         if task.get("ok", True):
-            lines.append(safe(f"  {node} {name}: {task.get('state') or 'done'}{took}"))
+            lines.append(safe(f"  {node} {name}: {task.get('state') or DONE.get(result.get('phase'), 'done')}{took}"))
             continue
         kept = " - the old one runs again" if task.get("restored") else ""
         lines.append(safe(f"  {node} {name}: FAILED{took}: {task.get('error')}{kept}"))

@@ -16,7 +16,6 @@ from ansible_collections.stowage.fleet.plugins.module_utils.spec.document import
 from ansible_collections.stowage.fleet.plugins.module_utils.spec.forms import split_words
 from ansible_collections.stowage.fleet.plugins.module_utils.spec.image import image_mistake
 from ansible_collections.stowage.fleet.plugins.module_utils.spec.interpolation import InterpolationError, substitute
-from ansible_collections.stowage.fleet.plugins.module_utils.spec.keys import children
 from ansible_collections.stowage.fleet.plugins.module_utils.spec.merge import merge
 from ansible_collections.stowage.fleet.plugins.module_utils.spec.units import (
     format_duration,
@@ -312,87 +311,6 @@ def test_a_problem_in_an_overlay_names_the_overlay(tmp_path: Path) -> None:
     with pytest.raises(StowageError) as caught:
         compile_services("s", load([tmp_path / "a.yml", tmp_path / "b.yml"]), str(tmp_path))
     assert f"{tmp_path}/b.yml:3:22 services.web.ports[1]" in [p.place for p in caught.value.problems]
-
-
-@given(st.text(max_size=200) | st.binary(max_size=200))
-@settings(max_examples=200, deadline=None)
-def test_any_text_loads_or_is_refused(text: str | bytes) -> None:
-    accepted(text)
-
-
-def accepted(text: str | bytes) -> None:
-    """Load and compile; only a StowageError whose problems can be printed may come out."""
-    try:
-        normal = loaded(text)
-        compile_services("s", normal, "/nowhere")
-    except StowageError as error:
-        refusal = error
-    else:
-        return
-    assert refusal.problems
-    assert all(problem.code.startswith("STW-") and str(problem).isprintable() for problem in refusal.problems)
-
-
-SCALARS = st.sampled_from(
-    [
-        None,
-        True,
-        False,
-        0,
-        1,
-        -1,
-        3.5,
-        2**70,
-        float("nan"),
-        "",
-        "a",
-        "/a",
-        "a:b",
-        "/a:/b:ro",
-        "80:80",
-        "10s",
-        "1g",
-        "$",
-        "${A:-1}",
-        "{{.Task.Slot}}",
-        "\u0430",
-    ]
-)
-VALUES = st.recursive(
-    SCALARS,
-    lambda inner: (
-        st.lists(inner, max_size=3)
-        | st.dictionaries(
-            st.sampled_from(["source", "target", "type", "a", "cpus", "x-b", "file", "name", "condition"]),
-            inner,
-            max_size=3,
-        )
-    ),
-    max_leaves=6,
-)
-
-
-def keyed(prefix: str) -> Any:
-    """Mappings with the table's keys and any values."""
-    return st.dictionaries(st.sampled_from(sorted(children(prefix))), VALUES, max_size=6)
-
-
-@given(
-    st.fixed_dictionaries(
-        {"services": st.dictionaries(st.sampled_from(["a", "b", "B!"]), keyed("services.*") | VALUES, max_size=2)},
-        optional={
-            name: st.dictionaries(st.just("a"), keyed(f"{name}.*") | VALUES, max_size=1)
-            for name in ("networks", "volumes", "configs", "secrets")
-        },
-    ),
-    keyed("services.*.deploy"),
-)
-@settings(max_examples=300, deadline=None)
-def test_any_value_of_any_key_loads_or_is_refused(stack: dict[str, Any], deploy: dict[str, Any]) -> None:
-    for item in stack["services"].values():
-        if isinstance(item, dict):
-            item.setdefault("deploy", deploy)
-    accepted(yaml.safe_dump(stack, allow_unicode=True))
 
 
 def test_every_key_and_value_has_its_place() -> None:

@@ -280,7 +280,7 @@ order | applied | order | applies | applies | start-first or stop-first
 drain | applied | duration? | unknown | unknown | time between traffic off and stop, 2s if not stated
 ready_timeout | applied | duration? | unknown | unknown | time a new container may take to become healthy
 placement | applied | section:services.*.x-stowage.placement | unknown | unknown | see its keys
-placement.strategy | applied | string | unknown | unknown | spread or binpack
+placement.strategy | applied | string | unknown | unknown | spread, binpack or round_robin
 placement.hosts | applied | strings_or_one | unknown | unknown | only these hosts, by inventory name
 allow_host_paths | applied | strings_or_one | unknown | unknown | guarded host paths this service may mount
 allow_privileged | applied | bool | unknown | unknown | allows cap_add: [ALL]

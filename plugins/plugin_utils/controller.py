@@ -122,6 +122,13 @@ def compiled_stacks(fleet: Mapping[str, Any], task_vars: Mapping[str, Any], temp
         except StowageError as error:
             problems += error.problems
             continue
+        taken = {service["name"]: service["stack"] for service in whole["services"]}
+        for service in made["services"]:
+            if service["name"] in taken:
+                reason = f"stack {taken[service['name']]} already has a service of this full name"
+                problems.append(
+                    Problem("STW-NAME-COLLIDE", f"{stack}: {service['name']}", reason, "rename one of them")
+                )
         whole["services"] += made["services"]
         whole["files"].update(made["files"])
         whole["warnings"] += made["warnings"]

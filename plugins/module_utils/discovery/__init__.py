@@ -12,6 +12,7 @@ from .fence import await_generation, generation_of
 from .options import ingress_options
 from .render import traefik_file
 from .share import share, share_digest
+from .static import traefik_static
 
 __all__ = [
     "Ports",
@@ -27,4 +28,5 @@ __all__ = [
     "share",
     "share_digest",
     "traefik_file",
+    "traefik_static",
 ]

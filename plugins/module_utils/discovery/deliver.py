@@ -81,7 +81,7 @@ def observe_endpoints(root: str = "/", ports: Ports | None = None) -> dict[str, 
 def _check_names(dns: Mapping[str, str]) -> None:
     """The share comes from a plan file: a name must not lead out of the directory."""
     for name in dns:
-        if os.path.basename(name) != name or name.startswith("."):
+        if not name or os.path.basename(name) != name or name.startswith("."):
             raise ValueError(f"not a file name: {name!a}")
 
 

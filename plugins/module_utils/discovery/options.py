@@ -34,8 +34,9 @@ def ingress_options(settings: Any, domain: str = "fleet", ingress_nodes: int = 1
     settings: {image, entrypoints {name: ":80" | {address: ":80", ...}}, fence_port, exposed_by_default, defaults,
     internal_services, unknown_fields, certificates [{cert, key}], static {}}; every key has a default. domain: the
     fleet's. ingress_nodes: how many hosts run Traefik.
-    Result: those keys but `entrypoints` as a sorted list of names, plus domain, ingress_nodes and resolvers (names of
-    the certificate resolvers in `static`). Raises StowageError with every mistake (STW-INGRESS-OPTION).
+    Result: those keys without image and static (the role's own, no part of a plan), `entrypoints` as a sorted list of
+    names, plus domain, ingress_nodes and resolvers (names of the certificate resolvers in `static`). Raises
+    StowageError with every mistake (STW-INGRESS-OPTION).
     """
     given = {} if settings is None else settings
     if not isinstance(given, Mapping):
@@ -51,7 +52,7 @@ def ingress_options(settings: Any, domain: str = "fleet", ingress_nodes: int = 1
     raise_all(problems)
     resolvers = merged["static"].get("certificatesResolvers") or {}
     return {
-        **{key: merged[key] for key in SETTINGS},
+        **{key: merged[key] for key in SETTINGS if key not in ("image", "static")},
         "entrypoints": sorted(merged["entrypoints"]),
         "resolvers": sorted(resolvers),
         "domain": domain,

@@ -78,7 +78,7 @@ class Traefik:
 
     def get(self, path="/", host="localhost", port=None):
         """(status, body, headers) of one GET; status 0 if nothing answers."""
-        connection = http.client.HTTPConnection("127.0.0.1", port or self.web, timeout=5)
+        connection = http.client.HTTPConnection("127.0.0.1", port or self.web, timeout=20)
         try:
             connection.request("GET", path, headers={"Host": host})
             answer = connection.getresponse()
@@ -88,7 +88,7 @@ class Traefik:
         finally:
             connection.close()
 
-    def wait_ready(self, port, seconds=10):
+    def wait_ready(self, port, seconds=60):
         """Wait until something listens on the port."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:

@@ -25,7 +25,7 @@ GOOD = [
 BAD = [
     ("Host(`a.example`", "is due"),
     ("Host(`a.example)", "never closed"),
-    ("Host('a.example')", "is \"'\""),
+    ("Host('a.example')", 'is "\'"'),
     ("Host:a.example", "Traefik 1 syntax"),
     ("Host(a.example)", "is not quoted"),
     ("Hots(`a.example`)", "no matcher 'Hots'"),
@@ -223,3 +223,27 @@ def test_settings_may_be_absent_or_full():
     assert discovery.ingress_options(None)["entrypoints"] == ["web"]
     both = {"entrypoints": {"dns": {"address": ":53"}, "dnsudp": ":53/udp", "v6": "[::1]:80"}}
     assert discovery.ingress_options(both)["entrypoints"] == ["dns", "dnsudp", "v6"]
+
+
+def test_static_configuration():
+    """Loopback fence, no API, public entry points are defaults; the user's part goes over it."""
+    static = discovery.traefik_static(
+        {
+            "entrypoints": {"web": {"address": ":80", "http": {"tls": {}}}, "log": ":514/udp"},
+            "fence_port": 9000,
+            "static": {"log": {"format": "json"}, "providers": {"file": {"watch": False}}, "accessLog": {}},
+        }
+    )
+    assert static["entryPoints"] == {
+        "web": {"address": ":80", "http": {"tls": {}}, "asDefault": True},
+        "log": {"address": ":514/udp"},
+        "stowage": {"address": "127.0.0.1:9000"},
+    }
+    assert static["log"] == {"level": "WARN", "format": "json"}
+    assert static["providers"]["file"] == {"directory": "/var/lib/stowage/traefik/dynamic", "watch": False}
+    assert static["accessLog"] == {}
+    assert "api" not in static
+    own = discovery.traefik_static({"entrypoints": {"a": {"address": ":1", "asDefault": True}, "b": ":2"}})
+    assert "asDefault" not in own["entryPoints"]["b"]
+    with pytest.raises(StowageError, match="STW-INGRESS-OPTION"):
+        discovery.traefik_static({"entrypoint": {}})

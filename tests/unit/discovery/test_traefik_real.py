@@ -23,7 +23,7 @@ def carry_out(traefik, services, tasks, settings=None):
     options = discovery.ingress_options({**SETTINGS, **(settings or {})})
     made = discovery.traefik_file(services, tasks, options)
     share = {"tasks": tasks, "traefik": {**made, "port": traefik.fence}, "dns": {}, "ports": ""}
-    return discovery.deliver(share, root=str(traefik.root), ports=PORTS)
+    return discovery.deliver(share, root=str(traefik.root), timeout=60, ports=PORTS)
 
 
 def exposed(port, **more):
@@ -108,7 +108,7 @@ def test_a_file_traefik_refuses_is_a_fence_problem(start_traefik, start_backend,
     options = discovery.ingress_options({**SETTINGS, "unknown_fields": True})
     made = discovery.traefik_file([service], tasks, options)
     share = {"tasks": tasks, "traefik": {**made, "port": traefik.fence}, "dns": {}, "ports": ""}
-    result = discovery.deliver(share, root=str(traefik.root), timeout=1.0, ports=PORTS)
+    result = discovery.deliver(share, root=str(traefik.root), timeout=3.0, ports=PORTS)
     assert [problem.code for problem in result["problems"]] == ["STW-FENCE"]
     assert f"still serves generation {kept}" in result["problems"][0].reason
     assert traefik.get("/", "shop.example")[0] == 200
@@ -257,7 +257,7 @@ def _rename(text, prefix):
 
 def _objects(traefik, provider):
     """{kind/name: settings} of one provider as Traefik decoded them, without what differs by provider."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while True:
         status, body, _headers = traefik.get("/api/rawdata", port=traefik.api)
         raw = json.loads(body) if status == 200 else {}

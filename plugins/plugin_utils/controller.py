@@ -125,10 +125,9 @@ def compiled_stacks(fleet: Mapping[str, Any], task_vars: Mapping[str, Any], temp
         taken = {service["name"]: service["stack"] for service in whole["services"]}
         for service in made["services"]:
             if service["name"] in taken:
+                place = f"{stack}: service {service['name']}"
                 reason = f"stack {taken[service['name']]} already has a service of this full name"
-                problems.append(
-                    Problem("STW-NAME-COLLIDE", f"{stack}: {service['name']}", reason, "rename one of them")
-                )
+                problems.append(Problem("STW-NAME-COLLIDE", place, reason, "rename one of them"))
         whole["services"] += made["services"]
         whole["files"].update(made["files"])
         whole["warnings"] += made["warnings"]

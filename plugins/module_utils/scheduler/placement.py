@@ -165,7 +165,8 @@ def place_missing(state: State, filters: Filters, wanted: dict[str, list[Slot]])
                     failed[(service.name, slot)] = 0
             continue
         if new_volumes(state, service):
-            choose_home(state, filters, [one for one in together[service.name] if wanted[one.name]], wanted)
+            members = [one for one in together[service.name] if wanted[one.name]]
+            choose_home(state, filters, service, members, wanted)
         failed.update(_place_slots(state, filters, service, slots))
     return failed
 
@@ -197,22 +198,24 @@ def put(state: State, service: Service, slot: Slot, node: Node, facts: dict[str,
     }
 
 
-def choose_home(state: State, filters: Filters, members: list[Service], wanted: dict[str, list[Slot]]) -> None:
-    """Decide the one host for the new volumes that these services share: where most of their replicas fit.
+def choose_home(
+    state: State, filters: Filters, service: Service, members: list[Service], wanted: dict[str, list[Slot]]
+) -> None:
+    """Decide the one host for the service's new volumes, which it shares with members: where most replicas fit.
 
-    If no host suits all of them, the first decides alone; the others then cannot be placed, and are told why.
+    If no host suits all of them, the service decides alone; others then may find no place, and are told why.
     """
-    for several in (members, members[:1]):
+    for several in (members, [service]):
         mask = filters.open(several[0])
-        for service in several[1:]:
-            mask &= filters.open(service)
+        for one in several[1:]:
+            mask &= filters.open(one)
         rank = STRATEGIES[several[0].strategy](state, filters, several[0])
         rooms = {node.index: room(state, several, node, wanted) for node in filters.nodes(mask)}
         able = [at for at in rooms if rooms[at]]
         if able:
             home = min(able, key=lambda at: (-rooms[at], rank(state.nodes[at])))
-            for service in several:
-                for volume in new_volumes(state, service):
+            for one in several:
+                for volume in new_volumes(state, one):
                     state.homes[volume] = 1 << home
             return
 

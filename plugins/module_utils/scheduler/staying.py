@@ -20,21 +20,22 @@ def settle(state: State, filters: Filters) -> None:
     claims: dict[Key, list[Node | str]] = {}
     for held in state.request.current:
         service = state.services.get(held.service)
-        node = state.by_name.get(held.node)
         if service is None:
             _leave(state, filters, held, "the service is not wanted any more")
-        elif not _wanted(service, held.slot):
+        elif not _wanted(service, held):
             _unwanted(state, filters, service, held)
         else:
-            claims.setdefault((held.service, held.slot), []).append(held.node if node is None else node)
-    residents = [one for key, found in claims.items() for one in _judge(state, filters, key, found)]
-    _admit(state, filters, residents)
+            found = claims.setdefault((held.service, held.slot), [])
+            found.append(state.by_name.get(held.node, held.node))
+    refused = _admit(state, filters, claims)
+    for key, found in claims.items():
+        _conclude(state, filters, key, found, refused)
 
 
-def _wanted(service: Service, slot: Slot) -> bool:
+def _wanted(service: Service, held: Held) -> bool:
     if service.everywhere:
-        return True
-    return isinstance(slot, int) and 1 <= slot <= service.replicas
+        return held.slot == held.node
+    return isinstance(held.slot, int) and 1 <= held.slot <= service.replicas
 
 
 def _leave(state: State, filters: Filters, held: Held, why: str, cause: str = SURPLUS) -> None:
@@ -49,103 +50,92 @@ def _leave(state: State, filters: Filters, held: Held, why: str, cause: str = SU
 
 
 def _unwanted(state: State, filters: Filters, service: Service, held: Held) -> None:
-    node = state.by_name.get(held.node)
     why = f"{service.name} has {service.replicas} replicas"
-    key = (held.service, held.slot)
-    if node is not None and filters.unknown >> node.index & 1 and key not in state.where:
+    if service.everywhere:
+        why = f"the slot of a global service on {held.node} is {held.node}"
+    node, key = state.by_name.get(held.node), (held.service, held.slot)
+    if node is not None and filters.unknown >> node.index & 1 and key not in state.where and not service.everywhere:
         state.seat(service, held.slot, node)
         state.kept[key] = f"counts as running on {node.name}, which did not answer; surplus: {why}"
     _leave(state, filters, held, why)
 
 
-def _judge(state: State, filters: Filters, key: Key, found: list[Node | str]) -> list[Resident]:
-    """One slot's claims: at most one stays; the others are surplus, or the reason to move."""
-    service, slot = state.services[key[0]], key[1]
-    if service.everywhere:
-        return _judge_global(state, filters, service, slot, found)
-    legal = filters.legal(service)
-    nodes = sorted(
-        (node for node in found if isinstance(node, Node)),
-        key=lambda node: (_claim(filters, legal, node), node.index),
-    )
-    holder = nodes[0] if nodes else None
-    others = [node.name for node in nodes[1:]] + [name for name in found if isinstance(name, str)]
-    if holder is None or filters.lost >> holder.index & 1:
-        _lost(state, key, found)
-        return []
-    for name in sorted(others):
-        if name in state.by_name and not filters.lost >> state.by_name[name].index & 1:
-            _leave(state, filters, Held(service.name, slot, name), f"a second copy; {holder.name} keeps the slot")
-    return _stay_or_go(state, filters, service, slot, holder)
+def _admit(state: State, filters: Filters, claims: dict[Key, list[Node | str]]) -> dict[tuple[Key, str], Failure]:
+    """Seat what may stay, while there is room: those that can live nowhere else first, then the small ones.
 
-
-def _claim(filters: Filters, legal: int, node: Node) -> int:
-    """Rank of a host that holds a slot: where it may stay, where it must (unknown), where it may not, lost."""
-    order = (legal, filters.unknown, filters.known)
-    return next((rank for rank, mask in enumerate(order) if mask >> node.index & 1), len(order))
-
-
-def _judge_global(
-    state: State, filters: Filters, service: Service, slot: Slot, found: list[Node | str]
-) -> list[Resident]:
-    stays = []
-    for one in found:
-        name = one if isinstance(one, str) else one.name
-        if isinstance(one, str) or filters.lost >> one.index & 1 or name != slot:
-            why = f"{name} left the fleet" if isinstance(one, str) else f"the slot of {name} is {name}, not {slot}"
-            why = f"{name} is assumed lost" if name == slot and not isinstance(one, str) else why
-            _leave(state, filters, Held(service.name, slot, name), why, GONE if name == slot else SURPLUS)
+    Returns {(service.slot, node): what there was no room for}.
+    """
+    residents: list[Resident] = []
+    for (name, slot), found in claims.items():
+        service = state.services[name]
+        legal = filters.legal(service)
+        residents += [(service, slot, node) for node in found if isinstance(node, Node) and legal >> node.index & 1]
+    refused: dict[tuple[Key, str], Failure] = {}
+    for service, slot, node in sorted(residents, key=_first):
+        if (service.name, slot) in state.where:
             continue
-        stays += _stay_or_go(state, filters, service, slot, one)
-    return stays
+        if filters.fits(service)(node):
+            state.place(service, slot, node)
+        else:
+            refused[((service.name, slot), node.name)] = filters.room(service, node)[0]
+    return refused
+
+
+def _first(one: Resident) -> tuple[bool, bool, int, str, tuple[int, int, str], int]:
+    service, slot, node = one
+    size = max((SHARE * amount // (node.capacity[at] or 1) for at, amount in service.demands), default=0)
+    return (not service.volumes, not service.everywhere, size, service.name, slot_key(slot), node.index)
+
+
+def _conclude(
+    state: State,
+    filters: Filters,
+    key: Key,
+    found: list[Node | str],
+    refused: dict[tuple[Key, str], Failure],
+) -> None:
+    """The verdict on one slot that several hosts may claim: one keeps it or gives it up, the others are copies."""
+    service = state.services[key[0]]
+    nodes = [node for node in found if isinstance(node, Node)]
+    unknown = [node for node in nodes if filters.unknown >> node.index & 1]
+    known = [node for node in nodes if filters.known >> node.index & 1]
+    if key in state.where:
+        holder = state.where[key]
+    elif unknown:
+        holder = unknown[0]
+        state.seat(service, key[1], holder)
+        state.kept[key] = f"counts as running on {holder.name}, which did not answer"
+    elif known:
+        holder = next((node for node in known if (key, node.name) in refused), known[0])
+        failure = refused.get((key, holder.name)) or filters.rules(service, holder, staying=True)[0]
+        _evict(state, filters, (service, key[1], holder), failure)
+    else:
+        _lost(state, key, found)
+        return
+    for node in unknown + known:
+        if node is not holder:
+            _leave(state, filters, Held(*key, node.name), f"a second copy; {holder.name} has the slot")
 
 
 def _lost(state: State, key: Key, found: list[Node | str]) -> None:
     names = sorted(one if isinstance(one, str) else one.name for one in found)
-    left = names[0] not in state.by_name
-    why = f"{names[0]} left the fleet" if left else f"{names[0]} is assumed lost"
-    state.evicted[key] = Eviction(names[0], GONE, why)
+    why = f"{names[0]} is assumed lost" if names[0] in state.by_name else f"{names[0]} left the fleet"
+    if state.services[key[0]].everywhere:
+        leaving: dict[str, Any] = {"service": key[0], "slot": key[1], "from": names[0], "to": None}
+        state.surplus.append({**leaving, "cause": GONE, "why": why})
+    else:
+        state.evicted[key] = Eviction(names[0], GONE, why)
 
 
-def _stay_or_go(state: State, filters: Filters, service: Service, slot: Slot, node: Node) -> list[Resident]:
-    """What the rules that do not depend on others say; the rest is for _admit."""
-    key = (service.name, slot)
-    if filters.unknown >> node.index & 1:
-        state.seat(service, slot, node)
-        state.kept[key] = f"counts as running on {node.name}, which did not answer"
-        return []
-    if filters.legal(service) >> node.index & 1:
-        return [(service, slot, node)]
-    failure = filters.rules(service, node, staying=True)[0]
-    if service.everywhere and state.request.options.allow_moves:
-        held = Held(service.name, slot, node.name)
-        _leave(state, filters, held, f"{node.name} {failure.words}", failure.filter)
-        return []
-    _evict(state, (service, slot, node), failure)
-    return []
-
-
-def _evict(state: State, resident: Resident, failure: Failure) -> None:
+def _evict(state: State, filters: Filters, resident: Resident, failure: Failure) -> None:
+    """Make a replica move; of a global service that is not wanted on its host, leave; with moves off, stay."""
     service, slot, node = resident
     key, words = (service.name, slot), failure.words
-    if state.request.options.allow_moves:
+    if not state.request.options.allow_moves:
+        state.place(service, slot, node)
+        state.kept[key] = f"stays on {node.name} only because moves are off: {node.name} {words}"
+        state.warnings.append(f"{service.name}.{slot} should leave {node.name} ({words}), but moves are off")
+    elif service.everywhere and not filters.open(service) >> node.index & 1:
+        _leave(state, filters, Held(*key, node.name), f"{node.name} {words}", failure.filter)
+    else:
         state.evicted[key] = Eviction(node.name, failure.filter, f"{node.name} {words}")
-        return
-    state.place(service, slot, node)
-    state.kept[key] = f"stays on {node.name} only because moves are off: {node.name} {words}"
-    state.warnings.append(f"{service.name}.{slot} should leave {node.name} ({words}), but moves are off")
-
-
-def _admit(state: State, filters: Filters, residents: list[Resident]) -> None:
-    """Seat residents host by host while there is room: those that can live nowhere else, then the small ones."""
-
-    def order(one: Resident) -> tuple[bool, bool, int, str, tuple[int, int, str]]:
-        service, slot, node = one
-        size = max((SHARE * amount // (node.capacity[at] or 1) for at, amount in service.demands), default=0)
-        return (not service.volumes, not service.everywhere, size, service.name, slot_key(slot))
-
-    for service, slot, node in sorted(residents, key=order):
-        if filters.fits(service)(node):
-            state.place(service, slot, node)
-            continue
-        _evict(state, (service, slot, node), filters.room(service, node)[0])

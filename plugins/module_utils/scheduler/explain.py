@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 from .filters import FILTERS, UNKNOWN, Failure, Filters
-from .model import Eviction, Key, Node, Service, State
+from .model import SHARE, Eviction, Key, Node, Service, State
 from .strategies import WORDS
 from .words import percent
 
@@ -19,9 +19,10 @@ def reason(state: State, key: Key) -> dict[str, Any]:
     node = state.where[key]
     eviction = state.evicted.get(key)
     if key in state.kept:
-        return {"decision": "stays", "node": node.name, "why": state.kept[key]}
+        return {"decision": "stays", "node": node.name, "why": state.kept[key], "used_permille": _permille(node)}
     if key not in state.facts:
-        return {"decision": "stays", "node": node.name, "why": f"runs on {node.name}, which still suits it"}
+        why = f"runs on {node.name}, which still suits it"
+        return {"decision": "stays", "node": node.name, "why": why, "used_permille": _permille(node)}
     service, facts = state.services[key[0]], state.facts[key]
     why = _choice(service, node, facts)
     if eviction is None:
@@ -30,9 +31,17 @@ def reason(state: State, key: Key) -> dict[str, Any]:
     return {**moved, "why": f"{eviction.why}; to {why}", "strategy": service.strategy, **facts}
 
 
+def _permille(node: Node) -> int:
+    return node.share * 1000 // SHARE
+
+
 def _choice(service: Service, node: Node, facts: dict[str, Any]) -> str:
     if service.everywhere:
         return f"{node.name}: one on every matching host"
+    if service.volumes:
+        made = [volume for volume in service.volumes if volume not in node.volumes]
+        what = f"its new volume {', '.join(made)} is made" if made else f"its volume {', '.join(service.volumes)} is"
+        return f"{node.name}: where {what}"
     room = facts["hosts_with_room"]
     if room == 1:
         return f"{node.name}: the only host with room"
@@ -107,8 +116,8 @@ class Explainer:
         if not misses:
             return f"{service.name}: nothing keeps it out any more, plan again"
         near = sorted(misses, key=lambda one: one[0])[:2]
-        shown = [f"{node.name} {_all(failures)}" for _nearest, node, failures in near]
-        text = f"{service.name} on {shown[0].replace(' ', ': ', 1)}"
+        shown = [_all(node, failures) for _nearest, node, failures in near]
+        text = f"{service.name} on {near[0][1].name}: {_words(near[0][2])}"
         if len(shown) > 1:
             text += f"; next nearest {shown[1]}"
         if len(nodes) > 1:
@@ -117,6 +126,10 @@ class Explainer:
         return text
 
 
-def _all(failures: list[Failure]) -> str:
+def _all(node: Node, failures: list[Failure]) -> str:
+    return failures[0].on(node) if len(failures) == 1 else f"{node.name} {_words(failures)}"
+
+
+def _words(failures: list[Failure]) -> str:
     shown = " and ".join(failure.words for failure in failures[:3])
     return f"{shown} and {len(failures) - 3} more" if len(failures) > 3 else shown

@@ -28,6 +28,10 @@ class Failure(NamedTuple):
     words: str
     distance: int = 0
 
+    def on(self, node: Node) -> str:
+        """The failure as a sentence about the host."""
+        return f"{node.name}{': ' if self.filter == RESOURCES else ' '}{self.words}"
+
 
 def bits(mask: int) -> Iterator[int]:
     """The positions of a mask's set bits, ascending."""
@@ -155,7 +159,7 @@ class Filters:
         found = [Failure(PORTS, f"has {port} bound already") for port in service.ports if node.ports.takes(port)]
         here = self.state.counts[service.name].get(node.index, 0)
         if service.max_per_node and here >= service.max_per_node:
-            found.append(Failure(MAX_PER_NODE, f"has {here} of at most {service.max_per_node} replicas per host"))
+            found.append(Failure(MAX_PER_NODE, f"has {here} of its replicas, at most {service.max_per_node} per host"))
         for dimension, amount in service.demands:
             free = max(0, node.free[dimension])
             if amount > free:

@@ -63,7 +63,7 @@ def read(nodes: Any, services: Any, current: Any, options: Any) -> Request:
     reader = Reader()
     raw_nodes = [_raw_node(reader, node, at) for at, node in enumerate(reader.items(nodes, "nodes"))]
     raw_nodes = _unique(reader, "node", sorted(raw_nodes, key=lambda raw: raw.node.name), MOST_NODES)
-    names = {raw.node.name for raw in raw_nodes}
+    names = {raw.node.name for raw in raw_nodes} - {""}
     raw_services = [_raw_service(reader, one, at, names) for at, one in enumerate(reader.items(services, "services"))]
     raw_services = _unique(reader, "service", sorted(raw_services, key=lambda raw: raw.service.name), MOST_REPLICAS)
     total = sum(raw.service.replicas for raw in raw_services)

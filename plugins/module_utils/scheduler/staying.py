@@ -50,7 +50,7 @@ def _leave(state: State, filters: Filters, held: Held, why: str, cause: str = SU
 
 
 def _unwanted(state: State, filters: Filters, service: Service, held: Held) -> None:
-    why = f"{service.name} has {service.replicas} replicas"
+    why = f"{service.name} is scaled to {service.replicas}"
     if service.everywhere:
         why = f"the slot of a global service on {held.node} is {held.node}"
     node, key = state.by_name.get(held.node), (held.service, held.slot)
@@ -133,9 +133,9 @@ def _evict(state: State, filters: Filters, resident: Resident, failure: Failure)
     key, words = (service.name, slot), failure.words
     if not state.request.options.allow_moves:
         state.place(service, slot, node)
-        state.kept[key] = f"stays on {node.name} only because moves are off: {node.name} {words}"
+        state.kept[key] = f"stays on {node.name} only because moves are off: {failure.on(node)}"
         state.warnings.append(f"{service.name}.{slot} should leave {node.name} ({words}), but moves are off")
     elif service.everywhere and not filters.open(service) >> node.index & 1:
-        _leave(state, filters, Held(*key, node.name), f"{node.name} {words}", failure.filter)
+        _leave(state, filters, Held(*key, node.name), failure.on(node), failure.filter)
     else:
-        state.evicted[key] = Eviction(node.name, failure.filter, f"{node.name} {words}")
+        state.evicted[key] = Eviction(node.name, failure.filter, failure.on(node))

@@ -72,12 +72,14 @@ class ActionModule(ActionBase):
         fleet = controller.fleet_of(task_vars, self._templar)
         compiled = controller.compiled_stacks(fleet, task_vars, self._templar)
         raise_all(controller.endpoint_problems(fleet, compiled["services"]))
-        options = {key: controller.names(args[key]) for key in ("assume_lost", "recreate_volumes", "prune_stacks")}
+        lists = ("assume_lost", "recreate_volumes", "prune_stacks")
+        options: dict[str, Any] = {key: controller.names(args[key]) for key in lists}
+        options["allow_unknown"] = controller.truth(args["allow_unknown"], "stowage_allow_unknown")
         if args["saved"]:
             path = Path(args["saved"])
             text = path.read_text(encoding="utf-8") if path.is_file() else ""
             made = rollout.parse(text, str(path), fleet["name"])
-            options = {key: made["made_from"]["options"].get(key, []) for key in options}
+            options = made["made_from"]["options"]
             rollout.refuse_stale_inputs(made, rollout.made_from(fleet, compiled, {}, options))
             return made, {}
         observations = controller.observations_of(task_vars, fleet, args["observed"])

@@ -57,7 +57,7 @@ def observe(engine: Listing, fleet: str, root: str = "/") -> dict[str, Any]:
         "foreign": _foreign(entries, own, fleet, paths),
         "volumes": records.volumes(engine.volumes()),
         "volume_claims": claimed(paths, fleet),
-        "network": {key: state[key] for key in ("claim", "address", "table")},
+        "network": {key: state[key] for key in ("claim", "address")},
         "endpoints": _endpoints(root),
         "lock": current(paths),
         "busy": busy(paths),

@@ -49,7 +49,8 @@ def plan(
     fleet: Fleet. compiled: {"services": [Service], "files": {...}, "warnings": [str]} over all stacks, and "stacks":
     [names]. observations: {node: Observation}; a node without one is unknown. endpoint_digests(tasks) gives, per node,
     the digest of the endpoints that these serving tasks mean ({node: hex}); what a host has on disk is compared
-    with it. options: assume_lost [nodes], recreate_volumes [names], prune_stacks [names].
+    with it. options: assume_lost [nodes], recreate_volumes [names], prune_stacks [names],
+    allow_unknown (true: tasks that nobody ever told of are placed although hosts are unknown).
     Raises StowageError (STW-NETWORK, STW-ADDRESSES, and what the scheduler refuses).
     """
     world = _world(fleet, compiled, observations, options or {})
@@ -139,7 +140,10 @@ def _place(world: World, blocked: Mapping[str, Problem]) -> tuple[Placements, di
     wanted = [scheduled(service) for name, service in services.items() if name not in blocked]
     free = [entry for entry in current if entry["service"] not in blocked]
     nodes = schedulable_nodes(world.fleet, world.observations)
-    result = schedule(nodes, wanted, free, {"assume_lost": list(world.options.get("assume_lost", ()))})
+    asked: dict[str, Any] = {"assume_lost": list(world.options.get("assume_lost", ()))}
+    if world.options.get("allow_unknown"):
+        asked["unknown_missing"] = "place"
+    result = schedule(nodes, wanted, free, asked)
     placed: Placements = {name: [] for name in services}
     for entry in result["placements"] + [entry for entry in current if entry["service"] in blocked]:
         placed[entry["service"]].append((str(entry["slot"]), entry["node"]))

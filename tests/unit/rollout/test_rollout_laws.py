@@ -344,3 +344,13 @@ def test_a_host_without_a_network_is_refused():
     seen["n1"]["network"]["claim"] = None
     with pytest.raises(StowageError, match=r"STW-NETWORK host n1.*bootstrap"):
         rollout.plan(fleet.fleet(), shop(), seen, fleet.digests, {})
+
+
+def test_a_first_deploy_beside_a_host_that_is_down_is_held_until_the_user_says_so():
+    fleet = FakeFleet()
+    fleet.down = {"n3"}
+    wanted = compiled(service("web", replicas=2))
+    assert {c["change"] for c in fleet.plan(wanted)["changes"]} == {"blocked"}
+    plan = fleet.plan(wanted, allow_unknown=True)
+    assert kinds(plan) == [("shop_web", "create")] * 2
+    assert {c["node"] for c in plan["changes"]} <= {"n1", "n2"}

@@ -1,0 +1,96 @@
+# Copyright: Stowage contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The bench's hosts: commands on them, since when their containers run, and how often their engines were asked."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from datetime import datetime
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+CACHE = ROOT / ".cache/bench"
+FOLDER = ROOT / ".lab/bench"  # the lab's inventory directory
+GROUP = yaml.safe_load((FOLDER / "hosts.yml").read_text())["all"]["children"]["stowage_nodes"]
+ADDRESSES = {name: host["ansible_host"] for name, host in sorted(GROUP["hosts"].items())}
+LIST = "docker ps -aq --no-trunc --filter name=^bench_"
+STATE = "docker inspect --format '{{.Id}} {{.State.Running}} {{.RestartCount}} {{.State.StartedAt}}'"
+STARTS = "timeout 300 docker events --since %f --filter event=start --format '{{.Actor.Attributes.name}}'"
+# A reload leaves alone what the file does not say, so debug is switched off before the file is put back.
+DEBUG = """set -e; cd /etc/docker; [ -e bench.json ] || cp daemon.json bench.json
+python3 -c 'import json; d = json.load(open("bench.json")); d["debug"] = %s; json.dump(d, open("daemon.json", "w"))'
+systemctl reload docker; sleep 1; %s"""
+
+
+class Failed(Exception):
+    """A measurement cannot be had."""
+
+
+def ssh(node, command):
+    """The argv that runs a command on a node over a connection that is kept."""
+    control = f"{os.environ['ANSIBLE_SSH_CONTROL_PATH_DIR']}/bench-{node}"
+    keep = f"-o BatchMode=yes -o ControlMaster=auto -o ControlPersist=30m -o ControlPath={control}".split()
+    trust = ["-i", GROUP["vars"]["ansible_ssh_private_key_file"], *GROUP["vars"]["ansible_ssh_common_args"].split()]
+    return ["ssh", *keep, *trust, f"root@{ADDRESSES[node]}", command]
+
+
+def run(argv, log="last", cwd=ROOT, stdin=subprocess.DEVNULL):
+    """Run a command; (seconds, output). A log has its lines with the moment each came, to read where the time went."""
+    options = {"cwd": cwd, "env": {**os.environ, "PWD": str(cwd)}, "stdin": stdin, "text": True}
+    began, lines = time.monotonic(), []
+    with (CACHE / f"{log}.log").open("w") as out:
+        process = subprocess.Popen(argv, **options, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        for line in process.stdout:
+            lines.append(line)
+            out.write(f"{time.monotonic() - began:8.3f} {line}")
+    if process.wait():
+        raise Failed(f"{' '.join(map(str, argv))}: exit code {process.returncode}\n{''.join(lines[-40:])}")
+    return time.monotonic() - began, "".join(lines)
+
+
+def everywhere(command, nodes=tuple(ADDRESSES)):
+    """Run a command on nodes, one after another; {node: output}."""
+    return {node: run(ssh(node, command))[1].strip() for node in nodes}
+
+
+def containers():
+    """{id: when it was started} of the measured containers; None for one that does not run, or not the first time."""
+    found = [line.split() for text in everywhere(f"{LIST} | xargs -r {STATE}").values() for line in text.splitlines()]
+    begins = {key: datetime.fromisoformat(began).timestamp() for key, _running, _restarts, began in found}
+    return {key: begins[key] if (running, restarts) == ("true", "0") else None for key, running, restarts, _ in found}
+
+
+def settled(count, since):
+    """containers() as soon as `count` were started. Hears of it from events, which cost the hosts next to nothing."""
+    reader, writer = os.pipe()
+    streams = [
+        subprocess.Popen(ssh(node, STARTS % since), stdin=subprocess.DEVNULL, stdout=writer) for node in ADDRESSES
+    ]
+    os.close(writer)
+    missing = count
+    with os.fdopen(reader) as lines:
+        while missing and (line := lines.readline()):
+            missing -= line.startswith("bench_")
+    for stream in streams:
+        stream.kill()
+        stream.wait()
+    found = containers()
+    if len(found) != count or not all(found.values()):
+        running = sum(value is not None for value in found.values())
+        raise Failed(f"{running} of {len(found)} containers run since their first start; {count} are wanted")
+    return found
+
+
+def count_calls(act):
+    """Do something; {node: [API calls, by whomever, that its engine saw meanwhile]}, from the engine's debug log."""
+    everywhere(DEBUG % (True, "true"))
+    since = time.time()
+    act()
+    time.sleep(1)  # the journal's last lines
+    calls = everywhere(f"journalctl -u docker -o cat --since @{since:.3f} | grep -o 'Calling [^\"]*' || true")
+    everywhere(DEBUG % (False, "mv bench.json daemon.json"))
+    return {node: text.splitlines() for node, text in calls.items()}

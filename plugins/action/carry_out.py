@@ -39,13 +39,17 @@ class ActionModule(ActionBase):
         step = controller.step_of(directory, plan, args["part"], args["step"])
         if rollout.skips(state, step):
             return {"skipped": True, "changed": False}
-        with controller.refusals():
+        try:
             module_args = self._module_args(plan, rollout.enter(state, step), step, node, task_vars)
-        module_args.update(controller.run_arguments(directory, node))
-        result = self._execute_module(
-            module_name="stowage.fleet.host_apply", module_args=module_args, task_vars=task_vars
-        )
-        result = self._judged(result, node, step)
+        except StowageError as error:
+            # Not a failed host: the gate shall see every problem and stop the run in good order.
+            result: dict[str, Any] = {"changed": False, "problems": [problem.as_dict() for problem in error.problems]}
+        else:
+            module_args.update(controller.run_arguments(directory, node))
+            result = self._execute_module(
+                module_name="stowage.fleet.host_apply", module_args=module_args, task_vars=task_vars
+            )
+            result = self._judged(result, node, step)
         for line in rollout.step_lines(node, result):
             display.display(line)
         controller.write_json(controller.result_path(directory, args["part"], args["step"], node), result)

@@ -270,7 +270,7 @@ def test_a_host_that_is_down_is_unknown_not_empty(fleet, lab_inventory):
         assert f"? {lost}" in plan.text
         refused = fleet.deploy()
         assert refused.rc != 0
-        assert "STW-UNREACHABLE" in refused.text
+        assert "STW-UNREACHABLE" in refused.text, refused.text
         fleet.stack(shop("1.1", replicas=2))
         fleet.deploy("-e", "stowage_allow_unknown=true").ok()
     finally:

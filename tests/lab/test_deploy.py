@@ -306,3 +306,54 @@ def test_a_host_survives_a_reboot_with_the_same_addresses(fleet):
         seen.add(fleet.get()["host"])
     assert node in seen, "the ingress reaches the rebooted host's container"
     assert fleet.deploy().ok().changed == 0
+
+
+def test_a_secret_s_value_is_nowhere_but_in_memory(fleet):
+    canary = "canary-7d1f0a52c9"
+    more = "secrets:\n  token:\n    file: ./token.txt\n"
+    (fleet.directory / "stacks/token.txt").write_text(canary)
+    fleet.stack(shop(more=more).replace("    healthcheck:", "    secrets: [token]\n    healthcheck:", 1))
+    run = fleet.deploy("-vvv", "--diff").ok()
+    assert canary not in run.text
+    records = [path for path in (fleet.directory / ".stowage").rglob("*") if path.is_file()]
+    assert records
+    assert [str(path) for path in records if canary in path.read_text()] == []
+    for container in fleet.containers("shop_web"):
+        node, name = container["node"], container["id"]
+        assert fleet.shell(node, f"docker exec {name} cat /run/secrets/token") == canary
+        assert canary not in fleet.shell(node, f"docker inspect {name}; docker logs {name} 2>&1")
+        places = "/etc /root /tmp /var/tmp /var/log /var/lib/stowage /var/lib/docker/containers"
+        assert fleet.shell(node, f"grep -rl {canary} {places}", check=False) == ""
+        assert fleet.shell(node, f"grep -rl {canary} /run/stowage/secrets") != "", "the search finds it where it is"
+    before = {c["id"] for c in fleet.containers("shop_web")}
+    (fleet.directory / "stacks/token.txt").write_text("another-value")
+    fleet.deploy().ok()
+    assert not before & {c["id"] for c in fleet.containers("shop_web")}, "a rotated secret rolls its users"
+    (fleet.directory / "stacks/token.txt").unlink()
+
+
+def test_unlock_takes_the_lock_of_a_run_that_is_gone(fleet):
+    fleet.stack(shop())
+    lease = {
+        "run": "20260101T000000Z-abcdef",
+        "holder": "somebody@elsewhere",
+        "controller": {"host": "elsewhere", "boot": "x", "pid": 1, "started": "1"},
+        "since_boot": 0,
+        "until_boot": 9e9,
+    }
+    write = (
+        "import json, sys; lease = json.loads(sys.stdin.read());"
+        "lease['boot_id'] = open('/proc/sys/kernel/random/boot_id').read().strip();"
+        "json.dump(lease, open('/run/stowage/lock.json', 'w'))"
+    )
+    node = fleet.nodes[1]
+    fleet.shell(node, f"mkdir -p /run/stowage; echo '{json.dumps(lease)}' | python3 -c \"{write}\"")
+    run = fleet.deploy()
+    assert run.rc != 0
+    assert "STW-LOCKED" in run.text
+    assert "somebody@elsewhere" in run.text
+    assert fleet.containers(everything=True) == []
+    fleet.play("unlock", "-e", "confirm=wrong").ok()
+    assert fleet.deploy().rc != 0
+    fleet.play("unlock", "-e", f"confirm={lease['run']}").ok()
+    fleet.deploy().ok()

@@ -53,16 +53,17 @@ class ActionModule(ActionBase):
         }
         state = rollout.judge(plan, state, step, results)
         controller.write_json(directory / "state.json", state)
-        self._pause(controller.steps_of(directory, plan, args["part"]), args["step"] + 1, state)
+        self._announce(controller.steps_of(directory, plan, args["part"]), args["step"] + 1, state)
         return {"changed": False}
 
-    def _pause(self, steps: list[dict[str, Any]], following: int, state: Mapping[str, Any]) -> None:
-        """Wait as long as the update policy asks for before the next step."""
+    def _announce(self, steps: list[dict[str, Any]], following: int, state: Mapping[str, Any]) -> None:
+        """Say what comes next, after the pause that the update policy asks for."""
         if following >= len(steps) or rollout.skips(state, steps[following]):
             return
         if steps[following]["delay"]:
             display.display(f"  waiting {steps[following]['delay']:g} s (update delay)")
             time.sleep(steps[following]["delay"])
+        display.display(rollout.step_heads(steps)[following]["title"])
 
     def _decide(self, directory: Path, plan: Mapping[str, Any], state: dict[str, Any]) -> dict[str, Any]:
         """The rollback's steps, if a failed service asks for it and the lock is ours."""
@@ -73,6 +74,7 @@ class ActionModule(ActionBase):
             display.display(f"ROLLBACK  {' '.join(state['rollback'])}")
             controller.write_json(directory / "rollback.json", steps)
             controller.write_json(directory / "state.json", rollout.resume(state))
+            display.display(rollout.step_heads(steps)[0]["title"])
         return {"changed": False, "steps": rollout.step_heads(steps)}
 
     def _conclude(self, directory: Path, plan: Mapping[str, Any], state: Mapping[str, Any]) -> dict[str, Any]:

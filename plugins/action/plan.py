@@ -57,6 +57,8 @@ class ActionModule(ActionBase):
                 rollout.refuse_unknown(made, controller.truth(args["allow_unknown"], "stowage_allow_unknown"))
             going = args["purpose"] == "deploy" and not self._task.check_mode and bool(made["steps"])
             run_dir = self._begin(args, made, observations) if going else ""
+            if going:
+                display.display(rollout.step_heads(made["steps"])[0]["title"])
         return {
             "changed": bool(made["steps"]),
             "digest": made["digest"],

@@ -121,11 +121,12 @@ class Fleet:
         return self.play("deploy", *arguments, **options)
 
     def kill_at(self, moment, *arguments):
-        """Start a deploy and kill its whole process group -9 as soon as a line matches. True if it did."""
+        """Start a deploy; when a line matches, let that step begin and kill -9 the process group. True if it did."""
         process = self.start("deploy", *arguments)
         killed = False
         for line in process.stdout:
             if re.search(moment, line):
+                time.sleep(0.8)
                 os.killpg(process.pid, signal.SIGKILL)
                 killed = True
                 break

@@ -124,7 +124,8 @@ def step_lines(node: str, result: Mapping[str, Any]) -> list[str]:
         name = task["name"] if "slot" not in task else f"{task['service']}.{task['slot']}"
         took = f" {task['seconds']:.1f} s" if task.get("seconds") else ""
         if task.get("ok", True):
-            lines.append(safe(f"  {node} {name}: {task.get('state') or DONE.get(str(result.get('phase')), 'done')}{took}"))
+            state = task.get("state") or DONE.get(str(result.get("phase")), "done")
+            lines.append(safe(f"  {node} {name}: {state}{took}"))
             continue
         kept = " - the old one runs again" if task.get("restored") else ""
         lines.append(safe(f"  {node} {name}: FAILED{took}: {task.get('error')}{kept}"))

@@ -5,15 +5,20 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
-
 from ..errors import Problem, StowageError, show
 
-LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+try:
+    import yaml
+
+    HAS_YAML = True
+except ImportError:  # on hosts, where the files of this room may be imported but no stack file is read
+    HAS_YAML = False
+
 MAX_BYTES = 1024 * 1024
 MAX_DEPTH = 64
 MAX_NODES = 100_000
@@ -68,6 +73,9 @@ def read_file(path: str) -> bytes:
 
 def parse(name: str, data: bytes) -> tuple[Document, list[Problem]]:
     """The Document of one YAML file and the mistakes that do not stop reading; StowageError for those that do."""
+    if not HAS_YAML:
+        fix = "install PyYAML for the Python that runs Ansible"
+        raise StowageError(Problem("STW-YAML-LIBRARY", name, f"PyYAML is not installed for {sys.executable}", fix))
     root = _Composer(name).compose(_decoded(name, data))
     if root.kind != "map":
         raise _fatal(name, root.mark, "STW-YAML-SHAPE", "is not a mapping of keys at the top", "start with services:")
@@ -121,7 +129,8 @@ class _Composer:
         return self._roots[0]
 
     def _events(self, text: str) -> Iterator[Any]:
-        yield from yaml.parse(text, Loader=LOADER)
+        loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+        yield from yaml.parse(text, Loader=loader)
 
     def _syntax(self, error: yaml.MarkedYAMLError) -> StowageError:
         mark = error.problem_mark or error.context_mark

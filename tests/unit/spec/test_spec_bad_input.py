@@ -1,6 +1,9 @@
 # Copyright: Stowage contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Each directory of tests/cases/bad_input with a stack.yml is one mistake that must be refused, with code and line."""
+"""Each directory of tests/cases/bad_input is one mistake that must be refused, with code and line.
+
+The stack file is stack.yml or, where it is no UTF-8 text, the key `stack` of expect.yml: one byte per character.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +13,15 @@ from pathlib import Path
 import pytest
 import yaml
 from ansible_collections.stowage.fleet.plugins.module_utils.errors import Problem, StowageError
-from ansible_collections.stowage.fleet.plugins.module_utils.spec import compile_services, load
+from ansible_collections.stowage.fleet.plugins.module_utils.spec import compile_services, document, load
 
 CASES = Path(__file__).parents[2] / "cases" / "bad_input"
+NAMES = sorted(path.parent.name for path in CASES.glob("*/expect.yml"))
 
 
-def refusal(directory: Path) -> list[Problem]:
-    """The problems of a case: stack.yml, then overlay.yml over it; variables.yml gives the variables."""
-    paths = [path for path in (directory / "stack.yml", directory / "overlay.yml") if path.exists()]
+def refusal(directory: Path, stack: Path) -> list[Problem]:
+    """The problems of a case: the stack file, then overlay.yml over it; variables.yml gives the variables."""
+    paths = [path for path in (stack, directory / "overlay.yml") if path == stack or path.exists()]
     variables = directory / "variables.yml"
     known = yaml.safe_load(variables.read_text(encoding="utf-8")) if variables.exists() else {}
     with pytest.raises(StowageError) as caught:
@@ -25,10 +29,14 @@ def refusal(directory: Path) -> list[Problem]:
     return caught.value.problems
 
 
-@pytest.mark.parametrize("name", sorted(path.parent.name for path in CASES.glob("*/stack.yml")))
-def test_bad_input(name: str) -> None:
+@pytest.mark.parametrize("name", NAMES)
+def test_bad_input(name: str, tmp_path: Path) -> None:
     expected = yaml.safe_load((CASES / name / "expect.yml").read_text(encoding="utf-8"))
-    problems = refusal(CASES / name)
+    stack = CASES / name / "stack.yml"
+    if "stack" in expected:
+        stack = tmp_path / "stack.yml"
+        stack.write_bytes(expected["stack"].encode("latin-1"))
+    problems = refusal(CASES / name, stack)
     assert [problem.code for problem in problems] == [expected["code"]], [str(problem) for problem in problems]
     problem = problems[0]
     assert expected["contains"] in str(problem)
@@ -40,7 +48,7 @@ def test_bad_input(name: str) -> None:
 
 
 def test_there_are_enough_cases() -> None:
-    assert len(list(CASES.glob("*/stack.yml"))) >= 45
+    assert len(NAMES) >= 45
 
 
 def test_all_mistakes_of_all_files_in_one_pass(tmp_path: Path) -> None:
@@ -91,3 +99,10 @@ def test_a_missing_file_names_itself() -> None:
     with pytest.raises(StowageError) as caught:
         load(["/nowhere/stack.yml"])
     assert caught.value.problems[0][:2] == ("STW-FILE", "/nowhere/stack.yml")
+
+
+def test_without_the_yaml_library_the_refusal_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(document, "HAS_YAML", False)
+    with pytest.raises(StowageError, match="install PyYAML") as caught:
+        load(CASES.parent / "spec" / "one_service_in_full" / "stack.yml")
+    assert caught.value.code == "STW-YAML-LIBRARY"

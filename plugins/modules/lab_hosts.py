@@ -14,7 +14,7 @@ description:
     it should be - missing hosts are created, stopped ones started, surplus ones removed - and waits until sshd and the
     Docker Engine of every host answer.
   - Everything carries the label C(stowage.lab=<name>), and removal goes by this label.
-  - Runs on the controller (C(connection: local)).
+  - 'Runs on the controller (C(connection: local)).'
 options:
   name:
     description: The lab's name. With O(state=absent), empty means every lab.

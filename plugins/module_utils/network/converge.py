@@ -389,12 +389,12 @@ def main() -> int:
     try:
         state = load_state()
         for line in [] if state is None else converge(state, _text(BASE), options.check):
-            print(line)
+            sys.stdout.write(f"{line}\n")
     except (NetworkError, OSError) as error:
-        print(f"stowage-net: {error}", file=sys.stderr)
+        sys.stderr.write(f"stowage-net: {error}\n")
         return 1
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

@@ -75,7 +75,7 @@ def judge(done):
     if "ours" in done[0]:
         calls = [len(asked) for asked in done[0]["ours"]["calls"].values()]
         found.append({"what": "unchanged: API calls per host", "runs": calls, "value": max(calls), "bar": CALLS_BAR})
-    return [{**bar, "met": bar["value"] <= bar["bar"]} for bar in found]
+    return [{**row, "met": row["value"] <= row["bar"]} for row in found]
 
 
 def tables(done, verdicts):
@@ -88,10 +88,10 @@ def tables(done, verdicts):
             lines.append(f"| {title:28} | {name:5} |" + "".join(f" {value:7.2f} |" for value in [*runs, median(runs)]))
     lines += ["", f"| {'bar':42} | {'each run':24} |  value | at most | met |"]
     lines += [f"|{'-' * 44}|{'-' * 26}|-------:|--------:|-----|"]
-    for bar in verdicts:
-        runs = " ".join(f"{value:.2f}".removesuffix(".00") for value in bar["runs"])
-        met = "yes" if bar["met"] else "NO"
-        lines.append(f"| {bar['what']:42} | {runs:24} | {bar['value']:6.2f} | {bar['bar']:7} | {met:3} |")
+    for row in verdicts:
+        runs = " ".join(f"{value:.2f}".removesuffix(".00") for value in row["runs"])
+        met = "yes" if row["met"] else "NO"
+        lines.append(f"| {row['what']:42} | {runs:24} | {row['value']:6.2f} | {row['bar']:7} | {met:3} |")
     return "\n".join(lines)
 
 
@@ -128,7 +128,7 @@ def main(arguments):
     path = CACHE / f"result-{about['when'][:19].replace(':', '')}.json"
     path.write_text(json.dumps({**about, "rounds": done, "bars": verdicts}, indent=1) + "\n")
     print("", *(f"{key}: {value}" for key, value in about.items()), "", tables(done, verdicts), "", path, sep="\n")
-    return 2 if "--strict" in arguments and not all(bar["met"] for bar in verdicts) else 0
+    return 2 if "--strict" in arguments and not all(row["met"] for row in verdicts) else 0
 
 
 if __name__ == "__main__":

@@ -61,7 +61,7 @@ def containers():
     """{id: when it was started} of the measured containers; None for one that does not run, or not the first time."""
     found = [line.split() for text in everywhere(f"{LIST} | xargs -r {STATE}").values() for line in text.splitlines()]
     begins = {key: datetime.fromisoformat(began).timestamp() for key, _running, _restarts, began in found}
-    return {key: begins[key] if (running, restarts) == ("true", "0") else None for key, running, restarts, _ in found}
+    return {key: begins[key] if (running, restarts) == ("true", "0") else None for key, running, restarts, _at in found}
 
 
 def settled(count, since):

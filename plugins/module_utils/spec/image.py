@@ -28,7 +28,7 @@ def image_mistake(text: str) -> tuple[str, str] | None:
         return f"digest has {len(digest.rpartition(':')[2])} digits", "write sha256: and 64 hex digits"
     last = name.rpartition("/")[2]
     if ":" in last:
-        name, _, tag = name.rpartition(":")
+        name, _colon, tag = name.rpartition(":")
         if not _TAG.fullmatch(tag):
             return "has a bad tag", "write letters, digits, _ . - after the colon, at most 128"
     return _name_mistake(name)

@@ -39,7 +39,7 @@ SECTIONS = (
 
 def _owner(key: Key) -> str:
     """The longest section prefix that holds this key."""
-    return max((prefix for _, prefix in SECTIONS if not prefix or key.path.startswith(f"{prefix}.")), key=len)
+    return max((prefix for _title, prefix in SECTIONS if not prefix or key.path.startswith(f"{prefix}.")), key=len)
 
 
 def _row(key: Key, name: str) -> str:

@@ -87,7 +87,7 @@ class Reader:
 
     def read(self, name: str, path: KeyPath, value: Any) -> Any:
         """A value brought into the form of this name (`form` or `form:table path`)."""
-        kind, _, argument = name.partition(":")
+        kind, _colon, argument = name.partition(":")
         if argument:
             return {"section": self.section, "sections": self.sections, "names": self.names}.get(
                 kind, self._with_argument

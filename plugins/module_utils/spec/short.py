@@ -196,7 +196,7 @@ def _range(reader: Reader, path: KeyPath, text: str | None) -> list[int] | None:
     """The ports of 8000 or 8000-8010; None (and a problem) if there are none or too many."""
     if not text:
         return []
-    first, _, last = text.partition("-")
+    first, _dash, last = text.partition("-")
     start, end = int(first), int(last or first)
     if start < 1 or end < start or end > 65535 or end - start >= MAX_RANGE:
         reason = f"{show(text)} is outside 1 to 65535, reversed or longer than {MAX_RANGE} ports"

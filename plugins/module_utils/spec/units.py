@@ -91,6 +91,6 @@ def go_number(value: int | float) -> str:
     exponent = Decimal(digits).adjusted() if value else 0
     if -4 <= exponent < 21:
         return _trimmed(Decimal(digits))
-    mantissa, _, _unused = digits.partition("e")
+    mantissa, _e, _exponent = digits.partition("e")
     mantissa = _trimmed(Decimal(digits).scaleb(-exponent)) if "e" not in digits else mantissa.removesuffix(".0")
     return f"{mantissa}e{'-' if exponent < 0 else '+'}{abs(exponent):02d}"

@@ -118,7 +118,7 @@ def test_of_racing_processes_exactly_one_wins(host):
         runs = [context.Process(target=race, args=(host, f"{number}-{n}", gate, answers)) for n in range(4)]
         for process in runs:
             process.start()
-        found = dict(answers.get(timeout=20) for _ in runs)
+        found = dict(answers.get(timeout=20) for _run in runs)
         for process in runs:
             process.join(20)
         winners = [run for run, codes in found.items() if codes == []]

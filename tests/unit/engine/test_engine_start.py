@@ -82,7 +82,7 @@ def test_stop_first_stops_the_old_one_before_the_new_one_starts(ours, task):
     ours.engine.log.clear()
     new = task(1, replaces=old["name"], order="stop-first")
     assert only(ours.start(new))["ok"]
-    assert [(verb, name) for verb, name, *_ in ours.engine.log] == [
+    assert [entry[:2] for entry in ours.engine.log] == [
         ("create", new["name"]),
         ("stop", old["name"]),
         ("start", new["name"]),

@@ -203,8 +203,8 @@ def test_several_mistakes_come_together():
 
 
 def test_the_mtu_is_the_smallest_and_never_grows_by_itself():
-    def mtu(network=NETWORK, claims=None, **mtus):
-        return allocate(network, nodes("n1", "n2"), claims or {}, "lab", mtus)["mtu"]
+    def mtu(network=None, claims=None, **mtus):
+        return allocate(network or NETWORK, nodes("n1", "n2"), claims or {}, "lab", mtus)["mtu"]
 
     assert mtu(n1=1500, n2=9000) == 1450
     before = {"n1": {**held(allocate(NETWORK, nodes("n1", "n2"), {}, "lab"), "n1"), "mtu": 1400}}

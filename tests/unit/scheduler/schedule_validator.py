@@ -14,7 +14,7 @@ def fold(text):
 
 
 def node_value(node, key):
-    kind, _, rest = key.partition(".labels.")
+    kind, _dot, rest = key.partition(".labels.")
     if rest:
         labels = node.get("labels" if kind.lower() == "node" else "engine_labels") or {}
         return labels.get(rest, "")

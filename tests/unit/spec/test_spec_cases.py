@@ -53,7 +53,7 @@ def test_services(name: str) -> None:
 def test_compiling_again_gives_the_same(name: str) -> None:
     normal = load(*inputs(CASES / name))
     before = plain(normal)
-    first, second = (compile_services("shop", normal, str(CASES / name), secret_digest=fake_digest) for _ in range(2))
+    first, second = (compile_services("shop", normal, str(CASES / name), secret_digest=fake_digest) for _n in range(2))
     assert first == second
     assert plain(normal) == before
 

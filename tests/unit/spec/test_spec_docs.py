@@ -50,7 +50,7 @@ def test_the_table_is_sound() -> None:
     paths = [key.path for key in keys.KEYS]
     assert len(paths) == len(set(paths))
     for key in keys.KEYS:
-        kind, _, argument = key.form.partition(":")
+        kind, _colon, argument = key.form.partition(":")
         assert key.verdict in (keys.APPLIED, keys.WARNED, keys.REFUSED)
         assert kind in FORMS or (kind in ("section", "sections", "names") and keys.children(argument))
         assert all((key.swarm, key.compose, key.stowage))

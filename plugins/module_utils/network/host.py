@@ -123,8 +123,9 @@ def files(state: Mapping[str, Any]) -> dict[str, File]:
 def _source() -> str:
     """This collection's converge.py, also when it was imported from a zip file."""
     loader: Any = converge.__spec__.loader if converge.__spec__ else None
-    text: str = loader.get_source(converge.__name__)
-    return text
+    source = loader.get_source(converge.__name__)
+    # Ansible's own loader, on the controller, gives bytes.
+    return source.decode("utf-8") if isinstance(source, bytes) else str(source)
 
 
 def write(wanted: Mapping[str, File], check: bool) -> list[str]:

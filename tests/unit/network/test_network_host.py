@@ -76,3 +76,16 @@ def test_the_state_is_complete_json(written):
     root, _files = written
     held = json.loads((root / "etc/stowage/network.json").read_text())
     assert (held["schema"], held["node"], sorted(held["table"]["nodes"])) == (1, "n1", ["n1", "n2"])
+
+
+@pytest.mark.parametrize("kind", [str, str.encode])
+def test_the_script_is_the_source_whatever_the_loader_gives(monkeypatch, state, kind):
+    """Ansible's loader on the controller gives bytes, a zip file gives text."""
+
+    class Loader:
+        def get_source(self, name):
+            assert name == converge.__name__
+            return kind("# source\n")
+
+    monkeypatch.setattr(converge.__spec__, "loader", Loader())
+    assert host.files(state)[host.SCRIPT] == ("#!/usr/bin/python3\n# source\n", 0o755)

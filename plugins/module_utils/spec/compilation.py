@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from .. import secrets
 from ..canonical import text_digest
-from ..errors import Problem, raise_all, show
+from ..errors import SHOWN_CHARACTERS, Problem, raise_all, show
 from .check import NAME, check
 from .check_container import file_target
 from .check_deploy import host_ports
@@ -62,6 +62,12 @@ def compile_services(
 
 def _read(path: str) -> bytes:
     return Path(path).read_bytes()
+
+
+def _shown(path: str) -> str:
+    """A path, safe to print; a long one keeps its end, which tells it from others."""
+    room = SHOWN_CHARACTERS - len("'...'")
+    return show(path if len(path) <= room else f"...{path[-room:]}")
 
 
 def _default_digest(stack: str, name: str, value: bytes) -> str:
@@ -122,7 +128,7 @@ class _Files:
         try:
             value = self._source.read(entry["path"]) if "path" in entry else entry["content"].encode("utf-8", "strict")
         except (OSError, ValueError) as error:
-            reason = f"{show(entry.get('path', 'content'))}: {getattr(error, 'strerror', None) or 'cannot be read'}"
+            reason = f"{_shown(entry.get('path', 'content'))}: {getattr(error, 'strerror', None) or 'cannot be read'}"
             fix = "the path starts at the first stack file, on the controller"
             self._findings.add((*path, "file"), "STW-FILE", reason, fix)
             return None

@@ -34,6 +34,7 @@ class ActionModule(ActionBase):
         """Return {changed, skipped, tasks, problems}; refusals are judged by stowage.fleet.gate, not here."""
         super().run(tmp, task_vars)
         _valid, args = self.validate_argument_spec(ARGUMENTS)
+        controller.die_with_controller()
         node, directory = task_vars["inventory_hostname"], Path(args["run_dir"])
         plan, state = controller.read_json(directory / "plan.json"), controller.read_json(directory / "state.json")
         step = controller.step_of(directory, plan, args["part"], args["step"])

@@ -5,10 +5,12 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import getpass
 import json
 import os
 import shutil
+import signal
 import socket
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -20,6 +22,7 @@ from ansible_collections.stowage.fleet.plugins.module_utils.canonical import pla
 from ansible_collections.stowage.fleet.plugins.module_utils.errors import Problem, StowageError, raise_all
 from ansible_collections.stowage.fleet.plugins.module_utils.fleet import build_fleet
 
+PR_SET_PDEATHSIG = 1
 GROUPS = ("stowage_nodes", "stowage_ingress")
 HOST_VARIABLES = (
     "stowage_labels",
@@ -185,6 +188,13 @@ def dead(other: Mapping[str, Any] | None) -> bool:
     if other.get("boot") != _boot_id():
         return True
     return _started(int(other["pid"])) != other.get("started")
+
+
+def die_with_controller() -> None:
+    """Have the kernel end this worker when ansible-playbook dies: nobody may go on for a run that is gone."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def holder() -> str:

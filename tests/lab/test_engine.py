@@ -62,8 +62,12 @@ class Host:
         assert "problems" in result, result
         return result
 
-    def start(self, *tasks, template=APP, volumes=(), **more):
-        share = {"services": {task["spec"]: template for task in tasks}, "tasks": list(tasks), "volumes": list(volumes)}
+    def start(self, *tasks, template=None, volumes=(), **more):
+        share = {
+            "services": {task["spec"]: template or APP for task in tasks},
+            "tasks": list(tasks),
+            "volumes": list(volumes),
+        }
         return self.apply("start", share, **more)
 
     def task(self, number, **given):

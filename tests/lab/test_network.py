@@ -239,7 +239,7 @@ def test_published_ports_answer_on_every_host(network):
     for port, names in backends.items():
         for node in network.nodes:
             url = f"http://{network.address(node)}:{port}"
-            answers = [urllib.request.urlopen(url, timeout=3).read().decode().split(" ")[0] for _ in range(24)]
+            answers = [urllib.request.urlopen(url, timeout=3).read().decode().split(" ")[0] for _try in range(24)]
             assert set(answers) == names, (port, node)
             for source in (f"a-{other}" for other in network.nodes):
                 # A sole local task cannot call itself through its host's port: docs/network.md.

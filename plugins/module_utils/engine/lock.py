@@ -125,7 +125,12 @@ def renew(paths: Paths, run: Mapping[str, Any]) -> None:
         take(paths, run)
         return
     other = current(paths)
-    whose = f"run {_shown(other['run'])} by {_shown(other['holder'])} has it" if other else "nobody has it"
+    if other:
+        whose = f"run {_shown(other['run'])} by {_shown(other['holder'])} has it"
+    elif not lease:
+        whose = "its file is gone: the host was rebooted, or somebody removed it"
+    else:
+        whose = f"its file names run {_shown(lease.get('run'))}, which does not bind any more"
     reason = f"the lock of run {_shown(run['id'])} is lost: {whose}"
     raise StowageError(Problem("STW-LOCKED", "host", reason, "start again: a new plan from what runs now"))
 

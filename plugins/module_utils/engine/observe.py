@@ -45,6 +45,8 @@ def observe_host(fleet: str, root: str = "/") -> dict[str, Any]:
 def observe(engine: Listing, fleet: str, root: str = "/") -> dict[str, Any]:
     """The Observation of this host (docs/architecture.md). Raises EngineError if the Engine fails underway."""
     paths = host.Paths(root)
+    # Asked before and after: a module that ends while we look leaves a picture that is half old.
+    working = busy(paths)
     entries = engine.containers()
     state = host.network(paths.network)
     own = [entry for entry in entries if ours(entry.get("Labels"), fleet)]
@@ -60,7 +62,7 @@ def observe(engine: Listing, fleet: str, root: str = "/") -> dict[str, Any]:
         "network": {key: state[key] for key in ("claim", "address")},
         "endpoints": _endpoints(root),
         "lock": current(paths),
-        "busy": busy(paths),
+        "busy": working or busy(paths),
     }
     observation["objects"] = records.objects(observation, fleet)
     observation["digest"] = digest(observation["objects"])

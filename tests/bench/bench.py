@@ -14,7 +14,7 @@ from datetime import datetime, timezone
 from statistics import median
 
 from contenders import LOOP, OURS, SERVICES, Loop, Ours, Swarm
-from hosts import ADDRESSES, CACHE, FOLDER, LIST, Failed, containers, count_calls, everywhere, run, settled
+from hosts import ADDRESSES, CACHE, FOLDER, LIST, containers, count_calls, everywhere, run, settled
 
 COUNT = sum(service["deploy"]["replicas"] for service in SERVICES.values())
 CONTENDERS = {"ours": Ours(), "swarm": Swarm(), "loop": Loop()}
@@ -24,7 +24,6 @@ ROWS = {
     "unchanged": "unchanged: command is back",
 }
 BARS = [("running", "swarm", 1.2), ("running", "loop", 0.4), ("unchanged", "loop", 0.25)]
-CALLS_BAR = 3
 REST = float(os.environ.get("BENCH_SETTLE", "5"))  # seconds before each measurement, for what the last one left behind
 
 
@@ -32,8 +31,8 @@ def measure(name, label, with_calls):
     """One contender's turn: {measure: seconds}, the machine's load before each command, and our API calls."""
     contender = CONTENDERS[name]
     contender.prepare()
-    if containers():
-        raise Failed("there are containers before the cold deploy")
+    if any(everywhere(LIST).values()):
+        raise SystemExit("there are containers before the cold deploy")
     time.sleep(REST)
     load, began = [os.getloadavg()[0]], time.time()
     returned, _text = contender.deploy(f"{label}-cold")
@@ -42,7 +41,7 @@ def measure(name, label, with_calls):
     load.append(os.getloadavg()[0])
     unchanged, text = contender.deploy(f"{label}-unchanged")
     if containers() != first or re.search(r"changed=[1-9]", text):
-        raise Failed(f"{name}: the unchanged deploy changed something:\n{text}")
+        raise SystemExit(f"{name}: the unchanged deploy changed something:\n{text}")
     found = {"running": max(first.values()) - began, "returned": returned, "unchanged": unchanged, "load": load}
     if with_calls:
         found["calls"] = count_calls(lambda: contender.deploy(f"{label}-calls"))
@@ -51,12 +50,11 @@ def measure(name, label, with_calls):
     return found
 
 
-def measure_all(names, count):
+def measure_all(count):
     """All rounds, each in another order; [{contender: what measure() found}]."""
     done = []
     for number in range(count):
-        turn = number % len(names)
-        values = {}
+        names, turn, values = list(CONTENDERS), number % len(CONTENDERS), {}
         for name in names[turn:] + names[:turn]:
             values[name] = measure(name, f"{number + 1}-{name}", number == 0 and name == "ours")
             seconds = "".join(f"  {key} {values[name][key]:6.2f} s" for key in ROWS)
@@ -69,12 +67,10 @@ def judge(done):
     """The bars: the ratio in each round, their median, whether it holds; then the API calls of each host."""
     found = []
     for key, peer, limit in BARS:
-        if {"ours", peer} <= set(done[0]):
-            ratios = [values["ours"][key] / values[peer][key] for values in done]
-            found.append({"what": f"{ROWS[key]}, ours / {peer}", "runs": ratios, "value": median(ratios), "bar": limit})
-    if "ours" in done[0]:
-        calls = [len(asked) for asked in done[0]["ours"]["calls"].values()]
-        found.append({"what": "unchanged: API calls per host", "runs": calls, "value": max(calls), "bar": CALLS_BAR})
+        ratios = [values["ours"][key] / values[peer][key] for values in done]
+        found.append({"what": f"{ROWS[key]}, ours / {peer}", "runs": ratios, "value": median(ratios), "bar": limit})
+    calls = [len(asked) for asked in done[0]["ours"]["calls"].values()]
+    found.append({"what": "unchanged: API calls per host", "runs": calls, "value": max(calls), "bar": 3})
     return [{**row, "met": row["value"] <= row["bar"]} for row in found]
 
 
@@ -83,7 +79,7 @@ def tables(done, verdicts):
     heads = "".join(f" {f'run {number + 1}':>7} |" for number in range(len(done)))
     lines = [f"| {'seconds':28} |       |{heads}  median |", f"|{'-' * 30}|-------|{'--------:|' * (len(done) + 1)}"]
     for key, title in ROWS.items():
-        for name in done[0]:
+        for name in CONTENDERS:
             runs = [values[name][key] for values in done]
             lines.append(f"| {title:28} | {name:5} |" + "".join(f" {value:7.2f} |" for value in [*runs, median(runs)]))
     lines += ["", f"| {'bar':42} | {'each run':24} |  value | at most | met |"]
@@ -97,33 +93,26 @@ def tables(done, verdicts):
 
 def surroundings():
     """What the figures depend on besides the contenders."""
-    commit = run(["git", "describe", "--always", "--dirty"])[1].strip()
     galaxy = run([LOOP[0].replace("playbook", "galaxy"), "collection", "list", "community.docker"])[1]
     return {
         "when": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "machine": f"{os.cpu_count()} processors, Linux {platform.release()}",
+        "load": [os.getloadavg()[0]],
         "hosts": len(ADDRESSES),
         "engine": next(iter(everywhere("docker version --format '{{.Server.Version}}'").values())),
-        "stowage": commit,
+        "stowage": run(["git", "describe", "--always", "--dirty"])[1].strip(),
         "ansible-core": [run([argv[0], "--version"])[1].split("]")[0].split()[-1] for argv in (OURS, LOOP)],
         "community.docker": re.search(r"community\.docker\s+(\S+)", galaxy)[1],
     }
 
 
 def main(arguments):
-    names = [name for name in CONTENDERS if name in arguments] or list(CONTENDERS)
-    before = os.getloadavg()
-    try:
-        about = surroundings()
-        images = json.dumps({"bench_images": sorted({service["image"] for service in SERVICES.values()})})
-        run([*OURS, "tests/bench/prepare.yml", "-e", images], "prepare")
-        if "ours" in names:
-            run([*OURS, "stowage.fleet.bootstrap"], "bootstrap", FOLDER)
-        done = measure_all(names, int(os.environ.get("BENCH_RUNS", "3")))
-    except Failed as error:
-        print(f"The measurement failed: {error}", file=sys.stderr)
-        return 1
-    about["load"] = [before[0], os.getloadavg()[0]]
+    about = surroundings()
+    images = json.dumps({"bench_images": sorted({service["image"] for service in SERVICES.values()})})
+    run([*OURS, "tests/bench/prepare.yml", "-e", images], "prepare")
+    run([*OURS, "stowage.fleet.bootstrap"], "bootstrap", FOLDER)
+    done = measure_all(int(os.environ.get("BENCH_RUNS", "3")))
+    about["load"].append(os.getloadavg()[0])
     verdicts = judge(done)
     path = CACHE / f"result-{about['when'][:19].replace(':', '')}.json"
     path.write_text(json.dumps({**about, "rounds": done, "bars": verdicts}, indent=1) + "\n")

@@ -8,7 +8,7 @@ import json
 import time
 
 import yaml
-from hosts import ADDRESSES, CACHE, FOLDER, LIST, ROOT, Failed, everywhere, run, ssh
+from hosts import ADDRESSES, CACHE, FOLDER, LIST, ROOT, everywhere, run, ssh
 
 STACK = ROOT / "tests/bench/stack.yml"
 SERVICES = yaml.safe_load(STACK.read_text())["services"]
@@ -44,12 +44,14 @@ class Loop:
             spec = {"image": SERVICES[name]["image"], "environment": SERVICES[name].get("environment", {})}
             share[list(share)[number % len(share)]].append({"name": f"bench_{name}_{slot + 1}", **spec})
         (CACHE / "loop.json").write_text(json.dumps({"bench_containers": share}))
+        # Containers that find each other by name need a network that is not Docker's default: the others have one too.
+        everywhere("docker network create bench")
 
     def deploy(self, log):
         return run([*LOOP, "tests/bench/loop.playbook"], log)
 
     def clear(self):
-        everywhere(f"{LIST} | xargs docker rm -f >/dev/null")
+        everywhere(f"{LIST} | xargs docker rm -f >/dev/null; docker network rm bench")
 
 
 class Swarm:
@@ -74,6 +76,6 @@ class Swarm:
         # Leaving before the tasks are gone would make Swarm start them anew on those who stay.
         while any(everywhere(f"{LIST} --filter name=^warm").values()):
             if time.monotonic() > until:
-                raise Failed("Swarm does not remove its containers")
+                raise SystemExit("Swarm does not remove its containers")
             time.sleep(2)
         everywhere("docker swarm leave --force; docker network rm docker_gwbridge", [*WORKERS, MANAGER])

@@ -101,7 +101,7 @@ def surroundings():
         "hosts": len(ADDRESSES),
         "engine": next(iter(everywhere("docker version --format '{{.Server.Version}}'").values())),
         "stowage": run(["git", "describe", "--always", "--dirty"])[1].strip(),
-        "ansible-core": [run([argv[0], "--version"])[1].split("]")[0].split()[-1] for argv in (OURS, LOOP)],
+        "ansible-core": [run([argv[0], "--version"])[1].split("]", maxsplit=1)[0].split()[-1] for argv in (OURS, LOOP)],
         "community.docker": re.search(r"community\.docker\s+(\S+)", galaxy)[1],
     }
 

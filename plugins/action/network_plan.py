@@ -9,7 +9,7 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 from ansible_collections.stowage.fleet.plugins.module_utils.canonical import plain
-from ansible_collections.stowage.fleet.plugins.module_utils.network import plan_table
+from ansible_collections.stowage.fleet.plugins.module_utils.network.api import plan_table
 from ansible_collections.stowage.fleet.plugins.plugin_utils.controller import fleet_of, refusals
 
 

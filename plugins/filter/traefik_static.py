@@ -9,7 +9,7 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 from ansible_collections.stowage.fleet.plugins.module_utils.canonical import plain
-from ansible_collections.stowage.fleet.plugins.module_utils.discovery import traefik_static as static
+from ansible_collections.stowage.fleet.plugins.module_utils.discovery.static import traefik_static as static
 from ansible_collections.stowage.fleet.plugins.module_utils.errors import StowageError
 
 

@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
-from ansible_collections.stowage.fleet.plugins.module_utils import discovery, secrets, spec
+from ansible_collections.stowage.fleet.plugins.module_utils import secrets, spec
 from ansible_collections.stowage.fleet.plugins.module_utils.canonical import plain
+from ansible_collections.stowage.fleet.plugins.module_utils.discovery import api as discovery
 from ansible_collections.stowage.fleet.plugins.module_utils.errors import Problem, StowageError, raise_all
 from ansible_collections.stowage.fleet.plugins.module_utils.fleet import build_fleet
 

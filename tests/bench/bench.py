@@ -13,11 +13,11 @@ import time
 from datetime import datetime, timezone
 from statistics import median
 
-from contenders import LOOP, OURS, SERVICES, Loop, Ours, Swarm
-from hosts import ADDRESSES, CACHE, FOLDER, LIST, containers, count_calls, everywhere, run, settled
+from contenders import LOOP, OURS, SERVICES, Engines, Loop, Ours, Swarm
+from hosts import ADDRESSES, CACHE, FOLDER, LIST, containers, count_calls, everywhere, listening, run
 
 COUNT = sum(service["deploy"]["replicas"] for service in SERVICES.values())
-CONTENDERS = {"ours": Ours(), "swarm": Swarm(), "loop": Loop()}
+CONTENDERS = {"ours": Ours(), "swarm": Swarm(), "loop": Loop(), "engines": Engines()}
 ROWS = {
     "running": f"cold: all {COUNT} running",
     "returned": "cold: command is back",
@@ -33,10 +33,11 @@ def measure(name, label, with_calls):
     contender.prepare()
     if any(everywhere(LIST).values()):
         raise SystemExit("there are containers before the cold deploy")
-    time.sleep(REST)
-    load, began = [os.getloadavg()[0]], time.time()
-    returned, _text = contender.deploy(f"{label}-cold")
-    first = settled(COUNT, began)
+    with listening() as all_started:
+        time.sleep(REST)
+        load, began = [os.getloadavg()[0]], time.time()
+        returned, _text = contender.deploy(f"{label}-cold")
+        first = all_started(COUNT)
     time.sleep(REST)
     load.append(os.getloadavg()[0])
     unchanged, text = contender.deploy(f"{label}-unchanged")
@@ -58,7 +59,7 @@ def measure_all(count):
         for name in names[turn:] + names[:turn]:
             values[name] = measure(name, f"{number + 1}-{name}", number == 0 and name == "ours")
             seconds = "".join(f"  {key} {values[name][key]:6.2f} s" for key in ROWS)
-            print(f"round {number + 1}/{count}  {name:5}{seconds}  load {values[name]['load'][0]:.1f}", flush=True)
+            print(f"round {number + 1}/{count}  {name:7}{seconds}  load {values[name]['load'][0]:.1f}", flush=True)
         done.append(values)
     return done
 
@@ -77,11 +78,14 @@ def judge(done):
 def tables(done, verdicts):
     """Both tables, in Markdown that reads well on a terminal."""
     heads = "".join(f" {f'run {number + 1}':>7} |" for number in range(len(done)))
-    lines = [f"| {'seconds':28} |       |{heads}  median |", f"|{'-' * 30}|-------|{'--------:|' * (len(done) + 1)}"]
+    lines = [
+        f"| {'seconds':28} |         |{heads}  median |",
+        f"|{'-' * 30}|---------|{'--------:|' * (len(done) + 1)}",
+    ]
     for key, title in ROWS.items():
         for name in CONTENDERS:
             runs = [values[name][key] for values in done]
-            lines.append(f"| {title:28} | {name:5} |" + "".join(f" {value:7.2f} |" for value in [*runs, median(runs)]))
+            lines.append(f"| {title:28} | {name:7} |" + "".join(f" {value:7.2f} |" for value in [*runs, median(runs)]))
     lines += ["", f"| {'bar':42} | {'each run':24} |  value | at most | met |"]
     lines += [f"|{'-' * 44}|{'-' * 26}|-------:|--------:|-----|"]
     for row in verdicts:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import subprocess
 import time
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
@@ -20,7 +21,8 @@ ADDRESSES = {name: host["ansible_host"] for name, host in sorted(GROUP["hosts"].
 LIST = "docker ps -aq --no-trunc --filter name=^bench_"
 # The CLI hands numbers to templates as text.
 CLEAN = """{{if and .State.Running (eq (print .RestartCount) "0")}}{{.Id}} {{.State.StartedAt}}{{end}}"""
-STARTS = "timeout 300 docker events --since %f --filter event=start --format '{{.Actor.Attributes.name}}'"
+STARTS = "timeout %d docker events --filter event=start --format '{{.Actor.Attributes.name}}'"
+LONGEST = 180  # seconds that a cold deploy may take
 # A reload leaves alone what the file does not say, so debug is switched off before the file is put back.
 DEBUG = """set -e; cd /etc/docker; [ -e bench.json ] || cp daemon.json bench.json
 python3 -c 'import json; d = json.load(open("bench.json")); d["debug"] = %s; json.dump(d, open("daemon.json", "w"))'
@@ -60,19 +62,30 @@ def containers():
     return {key: datetime.fromisoformat(began).timestamp() for key, began in map(str.split, filter(None, lines))}
 
 
-def settled(count, since):
-    """containers() as soon as `count` were started. Hears of it from events, which cost the hosts next to nothing."""
+@contextmanager
+def listening():
+    """Hear of started containers: gives a function that waits for `count` of them and returns containers() then.
+
+    Events cost the hosts next to nothing. They are heard from before the deploy on: an engine remembers 256 of them.
+    """
     reader, writer = os.pipe()
-    calls = [ssh(node, STARTS % since) for node in ADDRESSES]
+    calls = [ssh(node, STARTS % LONGEST) for node in ADDRESSES]
     streams = [subprocess.Popen(call, stdin=subprocess.DEVNULL, stdout=writer) for call in calls]
     os.close(writer)
+    try:
+        with os.fdopen(reader) as lines:
+            yield lambda count: settled(lines, count)
+    finally:
+        for stream in streams:
+            stream.kill()
+            stream.wait()
+
+
+def settled(lines, count):
+    """containers() as soon as `count` were started, by the engines' own words."""
     missing = count
-    with os.fdopen(reader) as lines:
-        while missing and (line := lines.readline()):
-            missing -= line.startswith("bench_")
-    for stream in streams:
-        stream.kill()
-        stream.wait()
+    while missing and (line := lines.readline()):
+        missing -= line.startswith("bench_")
     found = containers()
     if len(found) != count:
         raise SystemExit(f"{len(found)} containers run, and have run without a restart; {count} are wanted")

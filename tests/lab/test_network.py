@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from ansible_collections.stowage.fleet.plugins.module_utils.network import published_ports
+from ansible_collections.stowage.fleet.plugins.module_utils.network.api import published_ports
 from conftest import Fleet
 
 pytestmark = pytest.mark.lab

@@ -12,8 +12,8 @@ from typing import Any, Callable, NamedTuple
 from .. import canonical
 from ..errors import Problem
 from . import files
+from .disk import disk_digest
 from .fence import await_generation, generation_of
-from .share import disk_digest
 
 TRAEFIK_FILE = "var/lib/stowage/traefik/dynamic/stowage.yml"
 TRAEFIK_STAGE = "var/lib/stowage/traefik/stage"
@@ -148,6 +148,6 @@ def _read_tasks(text: str | None) -> Any:
 
 
 def _network() -> Ports:
-    from ..network import apply_ports, ports_applied  # noqa: PLC0415 (only where ports are published)
+    from ..network.host import apply_ports, ports_applied  # noqa: PLC0415 (only where ports are published)
 
     return Ports(apply_ports, ports_applied)

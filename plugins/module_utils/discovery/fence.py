@@ -10,8 +10,9 @@ import time
 from typing import Any, Callable
 
 from ..errors import Problem, show
-from .render import FENCE_PREFIX, READY_PATH
 
+FENCE_PREFIX = "/.stowage/gen/"
+READY_PATH = "/.stowage/ready"
 FENCE_HOST = "127.0.0.1"
 GENERATION = re.compile(re.escape(FENCE_PREFIX) + r"([0-9a-f]{16})")
 REQUEST_TIMEOUT = 1.0

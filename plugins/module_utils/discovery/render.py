@@ -13,10 +13,9 @@ from .. import canonical
 from ..errors import Problem, raise_all
 from .convert import Item, Task, convert, is_enabled
 from .defaults import complete_http
+from .fence import FENCE_PREFIX, READY_PATH
 from .options import FENCE_ENTRYPOINT
 
-FENCE_PREFIX = "/.stowage/gen/"
-READY_PATH = "/.stowage/ready"
 OWN_PROVIDERS = ("@swarm", "@docker")
 # Legal in JSON but not in the YAML that Traefik takes it for.
 UNSAFE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff\ud800-\udfff]")

@@ -7,8 +7,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from .. import canonical
 from .convert import Task, task_order
+from .disk import disk_digest
 from .dns import dns_files
 from .render import traefik_file
 
@@ -49,19 +49,7 @@ def share_digest(value: Mapping[str, Any]) -> str:
     return disk_digest(value["tasks"], traefik, value["dns"], value["ports"])
 
 
-def disk_digest(tasks: Any, traefik: str | None, dns: Mapping[str, str], ports: str) -> str:
-    """Digest over the contents of endpoints.json, Traefik's file (None = absent), the DNS files and the nft script."""
-    return canonical.digest(
-        {
-            "tasks": tasks,
-            "traefik": None if traefik is None else canonical.text_digest(traefik),
-            "dns": {name: canonical.text_digest(text) for name, text in dns.items()},
-            "ports": canonical.text_digest(ports),
-        }
-    )
-
-
 def _ports(services: list[Mapping[str, Any]], tasks: list[Task], node: Mapping[str, Any]) -> str:
-    from ..network import published_ports  # noqa: PLC0415 (the host side of this room does not need it)
+    from ..network.tables import published_ports  # noqa: PLC0415 (only where endpoints are rendered)
 
     return str(published_ports(services, tasks, node))

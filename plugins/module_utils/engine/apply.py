@@ -15,6 +15,7 @@ from .prepare import prepare
 from .start import in_parallel, revive, start, stranger
 
 PHASES = ("prepare", "start", "endpoints", "stop", "remove", "revive", "release")
+GLANCE = 0.1  # seconds between two looks at a lock that may be given back
 Request = Mapping[str, Any]
 Result = dict[str, Any]
 
@@ -43,16 +44,27 @@ def apply(request: Request, root: str = "/", check: bool = False, engine: Engine
 def _locked(request: Request, paths: host.Paths, engine: Engine | None) -> Result:
     """Do the work with the flock held and, but for prepare and release, under this run's lease."""
     run, phase = request["run"], request["phase"]
+    if phase == "prepare":
+        return _prepare(request, paths, engine)
     with lock.working(paths, float(request.get("lock_wait") or 0)):
         if phase == "release":
             return {**_nothing(), "changed": lock.unlock(run["id"], paths.root)}
-        if phase == "prepare":
-            return prepare(engine or connect(PATIENCE), paths, request)
         lock.renew(paths, run)
         try:
             return _phase(request, paths, engine, check=False)
         finally:
             lock.renew(paths, run)
+
+
+def _prepare(request: Request, paths: host.Paths, engine: Engine | None) -> Result:
+    """Prepare, as soon as no younger run does: for as long as that one may still give way."""
+    wait = float(request.get("lock_wait") or 0)
+    end = time.monotonic() + wait
+    while True:
+        with lock.working(paths, wait):
+            if time.monotonic() >= end or not lock.may_yield(paths, request["run"], request.get("takeover")):
+                return prepare(engine or connect(PATIENCE), paths, request)
+        time.sleep(GLANCE)
 
 
 def _check(request: Request, paths: host.Paths, engine: Engine | None) -> Result:
@@ -76,12 +88,12 @@ def _phase(request: Request, paths: host.Paths, engine: Engine | None, check: bo
 
 
 def _endpoints(share: Mapping[str, Any], paths: host.Paths, check: bool) -> Result:
-    from ..discovery import deliver  # noqa: PLC0415 (only this phase needs that room)
+    from ..discovery.deliver import deliver  # noqa: PLC0415 (only this phase needs that room)
 
     try:
         found = deliver(share, paths.root, check)
     except Exception as error:
-        from ..network import NetworkError  # noqa: PLC0415 (that room is not loaded just to name its error)
+        from ..network.converge import NetworkError  # noqa: PLC0415 (that room is not loaded just to name its error)
 
         if not isinstance(error, NetworkError):
             raise

@@ -85,8 +85,11 @@ def current(paths: Paths) -> Lease | None:
     return {**known, "until": round(left, 1), "age": round(age, 1)}
 
 
-def take(paths: Paths, run: Mapping[str, Any]) -> None:
-    """Write this run's lease; call it with the flock held, after `refuse_other`. run: id, holder, controller, ttl."""
+def take(paths: Paths, run: Mapping[str, Any], preparing: bool = False) -> None:
+    """Write this run's lease; call it with the flock held, after `refuse_other`. run: id, holder, controller, ttl.
+
+    preparing: the run may still have to give its locks back, because another one has some of the hosts.
+    """
     held = current(paths)
     since = uptime() - held["age"] if held and held["run"] == run["id"] else uptime()
     lease = {
@@ -96,6 +99,7 @@ def take(paths: Paths, run: Mapping[str, Any]) -> None:
         "since_boot": since,
         "until_boot": uptime() + float(run.get("ttl") or 600),
         "boot_id": boot_id(paths),
+        "preparing": preparing,
     }
     stage = f"{paths.lease}.{os.getpid()}"
     with open(os.open(stage, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
@@ -113,6 +117,16 @@ def refuse_other(paths: Paths, run: Mapping[str, Any], takeover: str | None = No
         f"wait for it (the lock ends by itself in {lease['until']:.0f} s without work); if it is gone for good, unlock"
     )
     raise StowageError(Problem("STW-LOCKED", "host", reason, fix))
+
+
+def may_yield(paths: Paths, run: Mapping[str, Any], takeover: str | None = None) -> bool:
+    """True if a younger run (by its id) prepares here: when two runs take the same hosts at once, the older one waits.
+
+    The younger one does not wait: it refuses where it meets the older one, and gives back what it has. So exactly one
+    of the two proceeds, although both take all hosts at the same time.
+    """
+    lease = read_json(paths.lease) if current(paths) else {}
+    return bool(lease.get("preparing")) and lease["run"] != takeover and str(lease["run"]) > run["id"]
 
 
 def renew(paths: Paths, run: Mapping[str, Any]) -> None:

@@ -87,6 +87,6 @@ def _foreign(
 
 
 def _endpoints(root: str) -> dict[str, Any]:
-    from ..discovery import observe_endpoints  # noqa: PLC0415 (tests of this room need no other)
+    from ..discovery.deliver import observe_endpoints  # noqa: PLC0415 (tests of this room need no other)
 
     return dict(observe_endpoints(root))

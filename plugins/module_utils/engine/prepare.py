@@ -27,7 +27,7 @@ def prepare(engine: Engine, paths: host.Paths, request: Request, check: bool = F
         lock.refuse_other(paths, run, request.get("takeover"))
         raise_all(stale(share.get("expect"), observe(engine, share["fleet"], paths.root)))
         if not check:
-            lock.take(paths, run)
+            lock.take(paths, run, preparing=True)
         changed, problems = _pull(engine, share.get("images") or (), check)
         raise_all(problems)
     except StowageError as error:

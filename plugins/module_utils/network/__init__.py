@@ -1,31 +1,6 @@
 # Copyright: Stowage contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The network room: blocks and claims, kernel objects, the tables of nftables, published ports."""
+"""The network room: blocks and claims, kernel objects, the tables of nftables, published ports.
 
-from __future__ import annotations
-
-from .allocation import allocate, plan_table
-from .blocks import address_pool, container_mac, gateway, ip_range, vtep, vtep_mac
-from .converge import NetworkError
-from .host import apply_ports, claim, ports_applied
-from .settings import check, overlaps
-from .tables import base_table, published_ports
-
-__all__ = [
-    "NetworkError",
-    "address_pool",
-    "allocate",
-    "apply_ports",
-    "base_table",
-    "check",
-    "claim",
-    "container_mac",
-    "gateway",
-    "ip_range",
-    "overlaps",
-    "plan_table",
-    "ports_applied",
-    "published_ports",
-    "vtep",
-    "vtep_mac",
-]
+The controller imports it as `network.api`. Hosts import the one file they need: they compile it anew each time.
+"""

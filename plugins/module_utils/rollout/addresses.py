@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from ..errors import Problem, raise_all
-from ..network import address_pool
+from ..network.blocks import address_pool
 
 
 class Addresses:

@@ -233,17 +233,8 @@ def _steps(world: World, changes: list[Change], endpoint_digests: Digests) -> li
         return []
     touched = sorted({node for step in found for node in step["hosts"]})
     images = _images(found)
-    prepare = [
-        {
-            "phase": "prepare",
-            "wave": 0,
-            "delay": 0.0,
-            "hosts": {node: {"images": images.get(node, [])} for node in some},
-        }
-        for some in (touched[:1], touched[1:])
-        if some
-    ]
-    return number([*prepare, *found])
+    hosts = {node: {"images": images.get(node, [])} for node in touched}
+    return number([{"phase": "prepare", "wave": 0, "delay": 0.0, "hosts": hosts}, *found])
 
 
 def _images(found: Iterable[Step]) -> dict[str, list[str]]:

@@ -12,7 +12,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from ansible_collections.stowage.fleet.plugins.module_utils import discovery
+from ansible_collections.stowage.fleet.plugins.module_utils.discovery import api as discovery
 from ansible_collections.stowage.fleet.plugins.module_utils.discovery.fence import await_generation
 
 OPTIONS = discovery.ingress_options(None)

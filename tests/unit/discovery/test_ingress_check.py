@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.stowage.fleet.plugins.module_utils import discovery
+from ansible_collections.stowage.fleet.plugins.module_utils.discovery import api as discovery
 from ansible_collections.stowage.fleet.plugins.module_utils.discovery.rules import check_rule
 from ansible_collections.stowage.fleet.plugins.module_utils.errors import StowageError
 from hypothesis import given

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from ansible_collections.stowage.fleet.plugins.module_utils import discovery
+from ansible_collections.stowage.fleet.plugins.module_utils.discovery import api as discovery
 
 CASES = Path(__file__).parents[2] / "cases" / "traefik"
 NAMES = sorted(path.name for path in CASES.iterdir())

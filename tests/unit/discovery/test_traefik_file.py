@@ -9,7 +9,8 @@ import json
 import random
 
 import pytest
-from ansible_collections.stowage.fleet.plugins.module_utils import canonical, discovery
+from ansible_collections.stowage.fleet.plugins.module_utils import canonical
+from ansible_collections.stowage.fleet.plugins.module_utils.discovery import api as discovery
 from ansible_collections.stowage.fleet.plugins.module_utils.errors import StowageError
 from hypothesis import given
 from hypothesis import strategies as st

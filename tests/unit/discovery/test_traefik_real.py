@@ -10,7 +10,7 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from ansible_collections.stowage.fleet.plugins.module_utils import discovery
+from ansible_collections.stowage.fleet.plugins.module_utils.discovery import api as discovery
 
 pytestmark = pytest.mark.traefik
 

@@ -8,6 +8,8 @@ import fcntl
 import json
 import multiprocessing
 import os
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -25,6 +27,37 @@ def test_the_first_run_holds_the_lock_and_the_second_names_it(host):
     assert "anna@desk-r1" in refused["problems"][0]["reason"]
     assert "run r1" in refused["problems"][0]["reason"]
     assert lock.current(host.paths)["run"] == "r1"
+
+
+def after(seconds, act):
+    """Do something in another thread, later."""
+    timer = threading.Timer(seconds, act)
+    timer.start()
+    return timer
+
+
+def test_of_two_runs_that_lock_at_once_the_older_waits_and_the_younger_gives_way(host):
+    host.apply("prepare", run="r2")
+    timer = after(0.3, lambda: host.apply("release", run="r2"))
+    assert code(host.apply("prepare", run="r1", lock_wait=10)) == []
+    timer.join()
+    assert code(host.apply("prepare", run="r2", lock_wait=10)) == ["STW-LOCKED"], "the younger does not wait"
+
+
+def test_a_younger_run_that_works_already_gives_no_way(host):
+    host.apply("prepare", run="r2")
+    timer = after(0.3, lambda: host.apply("stop", {"tasks": []}, run="r2"))
+    began = time.monotonic()
+    assert code(host.apply("prepare", run="r1", lock_wait=10)) == ["STW-LOCKED"]
+    assert time.monotonic() - began < 5
+    timer.join()
+
+
+def test_nobody_waits_for_a_run_that_is_proved_dead(host):
+    host.apply("prepare", run="r2")
+    began = time.monotonic()
+    assert code(host.apply("prepare", run="r1", takeover="r2", lock_wait=10)) == []
+    assert time.monotonic() - began < 5
 
 
 def test_preparing_again_keeps_the_lock(host):

@@ -10,11 +10,11 @@ import os
 from pathlib import Path
 
 import pytest
-from ansible_collections.stowage.fleet.plugins.module_utils import discovery
 from ansible_collections.stowage.fleet.plugins.module_utils.canonical import text_digest
+from ansible_collections.stowage.fleet.plugins.module_utils.discovery import deliver
 from ansible_collections.stowage.fleet.plugins.module_utils.engine import volumes
 from ansible_collections.stowage.fleet.plugins.module_utils.engine.client import EngineError
-from ansible_collections.stowage.fleet.plugins.module_utils.network import NetworkError
+from ansible_collections.stowage.fleet.plugins.module_utils.network.converge import NetworkError
 
 
 def only(result):
@@ -363,7 +363,7 @@ def test_ports_that_the_kernel_refuses_are_told(ours, monkeypatch):
     def refuses(*_args, **_kwargs):
         raise NetworkError("nft -f: syntax error, line 3")
 
-    monkeypatch.setattr(discovery, "deliver", refuses)
+    monkeypatch.setattr(deliver, "deliver", refuses)
     result = ours.apply("endpoints", {"tasks": [], "traefik": None, "dns": {}, "ports": "x"})
     assert [(p["code"], p["reason"]) for p in result["problems"]] == [("STW-PORTS", "nft -f: syntax error, line 3")]
 

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 
-from ansible_collections.stowage.fleet.plugins.module_utils import network
+from ansible_collections.stowage.fleet.plugins.module_utils.network import api as network
 from ansible_collections.stowage.fleet.plugins.module_utils.network import converge, host, tables
 
 

@@ -7,7 +7,7 @@ import random
 
 import pytest
 from ansible_collections.stowage.fleet.plugins.module_utils.errors import StowageError
-from ansible_collections.stowage.fleet.plugins.module_utils.network import allocate, plan_table
+from ansible_collections.stowage.fleet.plugins.module_utils.network.api import allocate, plan_table
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

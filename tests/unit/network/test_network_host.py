@@ -7,7 +7,8 @@ import subprocess
 import sys
 
 import pytest
-from ansible_collections.stowage.fleet.plugins.module_utils.network import NetworkError, allocate, claim, converge, host
+from ansible_collections.stowage.fleet.plugins.module_utils.network import converge, host
+from ansible_collections.stowage.fleet.plugins.module_utils.network.api import NetworkError, allocate, claim
 
 NODES = [{"name": f"n{n}", "address": f"192.0.2.{n}"} for n in (1, 2)]
 

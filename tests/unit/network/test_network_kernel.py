@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from ansible_collections.stowage.fleet.plugins.module_utils.network import allocate, published_ports
+from ansible_collections.stowage.fleet.plugins.module_utils.network.api import allocate, published_ports
 
 ROOT = Path(__file__).resolve().parents[3]
 DRIVER = Path(__file__).with_name("network_driver.py")

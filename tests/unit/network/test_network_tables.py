@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 from ansible_collections.stowage.fleet.plugins.module_utils.errors import StowageError
-from ansible_collections.stowage.fleet.plugins.module_utils.network import (
+from ansible_collections.stowage.fleet.plugins.module_utils.network.api import (
     address_pool,
     allocate,
     base_table,

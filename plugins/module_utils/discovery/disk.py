@@ -1,0 +1,22 @@
+# Copyright: Stowage contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What an endpoints share leaves on a host's disk, as one digest: the planner computes it, the host observes it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from .. import canonical
+
+
+def disk_digest(tasks: Any, traefik: str | None, dns: Mapping[str, str], ports: str) -> str:
+    """Digest over the contents of endpoints.json, Traefik's file (None = absent), the DNS files and the nft script."""
+    return canonical.digest(
+        {
+            "tasks": tasks,
+            "traefik": None if traefik is None else canonical.text_digest(traefik),
+            "dns": {name: canonical.text_digest(text) for name, text in dns.items()},
+            "ports": canonical.text_digest(ports),
+        }
+    )

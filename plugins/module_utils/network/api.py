@@ -1,0 +1,31 @@
+# Copyright: Stowage contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What the network room offers to the controller."""
+
+from __future__ import annotations
+
+from .allocation import allocate, plan_table
+from .blocks import address_pool, container_mac, gateway, ip_range, vtep, vtep_mac
+from .converge import NetworkError
+from .host import apply_ports, claim, ports_applied
+from .settings import check, overlaps
+from .tables import base_table, published_ports
+
+__all__ = [
+    "NetworkError",
+    "address_pool",
+    "allocate",
+    "apply_ports",
+    "base_table",
+    "check",
+    "claim",
+    "container_mac",
+    "gateway",
+    "ip_range",
+    "overlaps",
+    "plan_table",
+    "ports_applied",
+    "published_ports",
+    "vtep",
+    "vtep_mac",
+]

@@ -57,7 +57,7 @@ class Loop:
 
 
 class Engines(Loop):
-    """No orchestrator at all: one process per host asks its engine for the loop's containers. What is left is a floor."""
+    """No orchestrator: one process per host asks its engine for the loop's containers. What is left is a floor."""
 
     def deploy(self, log):
         share = json.loads((CACHE / "loop.json").read_text())["bench_containers"]

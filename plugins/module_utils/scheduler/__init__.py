@@ -8,7 +8,8 @@ One direction: reading (input, refusals) -> volumes, staying (what holds its pla
 
 from __future__ import annotations
 
-from .constraints import Constraint, matches, parse
+from .constraints import Constraint, matches
+from .grammar import parse
 from .scheduling import schedule
 
 __all__ = ["Constraint", "matches", "parse", "schedule"]

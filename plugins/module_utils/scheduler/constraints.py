@@ -1,67 +1,81 @@
 # Copyright: Stowage contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Placement constraints, read and compared as Swarm does.
+"""Placement constraints as values: what a host has under a key, and whether that satisfies a constraint.
 
-`<key> == <value>` and `<key> != <value>`: whole values, upper and lower case alike, a missing label compares as the
-empty string. The key of a label keeps its case. node.ip takes an address or a network in CIDR notation.
+`==` and `!=` compare as Swarm does: whole values, upper and lower case alike, a missing label is the empty string. The
+key of a label keeps its case. node.ip takes an address or a network in CIDR notation. How they are written: grammar.py.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterable
-from difflib import get_close_matches
-from typing import TYPE_CHECKING, NamedTuple, Union
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple, Union
 
-from ..errors import Problem, show
+from .patterns import LONGEST_VALUE
 
 if TYPE_CHECKING:
     from .model import Node
 
-CODE = "STW-CONSTRAINT"
-OPERATORS = ("==", "!=")  # in this order, as Swarm tries them
-NODE_LABEL, ENGINE_LABEL = "node.labels.", "engine.labels."
-KEYS = ("node.id", "node.hostname", "node.role", "node.ip", "node.platform.os", "node.platform.arch")
+NODE_LABEL, ENGINE_LABEL, FACT = "node.labels.", "engine.labels.", "node.facts."
+PREFIXES = (NODE_LABEL, ENGINE_LABEL, FACT)
+IP, ARCH = "node.ip", "node.platform.arch"
+KEYS = ("node.id", "node.hostname", "node.role", IP, "node.platform.os", ARCH)
+ATTRIBUTES = {
+    "node.id": "id",
+    "node.hostname": "hostname",
+    "node.role": "role",
+    IP: "ip",
+    "node.platform.os": "os",
+    ARCH: "arch",
+}
 KEY = re.compile(r"[A-Za-z_][A-Za-z0-9\-_./]+")
-VALUE = re.compile(r"[A-Za-z0-9:\-_\s.*()?+\[\]\\^$|/]+")
 ARCHITECTURES = {"x86_64": "amd64", "x86-64": "amd64", "aarch64": "arm64", "armhf": "arm", "armel": "arm"}
+EQUAL, UNEQUAL, IN, NOT_IN, EXISTS, NOT_EXISTS = "==", "!=", "in", "not in", "exists", "not exists"
+VERSION, LIKE, UNLIKE, OR = "version", "like", "unlike", "||"
+NUMBER = re.compile(r"[+-]?\d{1,30}(?:\.\d{1,30})?", re.ASCII)
+DOTTED = re.compile(r"[vV]?(\d{1,18}(?:\.\d{1,18}){0,8})", re.ASCII)
+BOUND = re.compile(r"\s*(>=|<=|==|!=|>|<)\s*[vV]?(\d{1,18}(?:\.\d{1,18}){0,8})\s*", re.ASCII)
+MOST_REMEMBERED = 10_000
 Address = Union[ipaddress.IPv4Address, ipaddress.IPv6Address]
 Network = Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
+Test = Callable[[str], bool]
 
 
 class Constraint(NamedTuple):
-    """One expression. key is canonical (`node.labels.Disk`), value as it was written, equal False for `!=`."""
+    """One expression: a canonical key (`node.labels.Disk`), an operator and a value as it was written.
+
+    An or-group has the operator `||`, no key, and its alternatives, sorted. `in` has its values as `(a, b)`.
+    """
 
     key: str
-    equal: bool
-    value: str
+    operator: str
+    value: str = ""
+    alternatives: tuple[Any, ...] = ()
+
+    @property
+    def equal(self) -> bool:
+        """True for `==`."""
+        return self.operator == EQUAL
+
+    def keys(self) -> tuple[str, ...]:
+        """Every canonical key that it reads."""
+        if self.alternatives:
+            return tuple(sorted({key for one in self.alternatives for key in one.keys()}))  # noqa: SIM118
+        return (self.key,)
+
+    def parts(self) -> tuple[Constraint, ...]:
+        """The alternatives of an or-group; itself otherwise."""
+        return self.alternatives or (self,)
 
     def __str__(self) -> str:
-        """As Swarm writes it."""
-        return f"{self.key} {OPERATORS[0] if self.equal else OPERATORS[1]} {self.value}"
-
-
-def parse(text: str, place: str, problems: list[Problem]) -> Constraint | None:
-    """The constraint a text says; None and one more problem if it says none. place: where it was found."""
-    operator = next((operator for operator in OPERATORS if operator in text), None)
-    if operator is None:
-        fix = "write node.labels.disk == ssd, or !="
-        problems.append(Problem(CODE, place, f"{show(text)} has neither == nor !=", fix))
-        return None
-    left, right = text.split(operator, 1)
-    key, value = canonical_key(left.strip()), right.strip()
-    if key is None:
-        problems.append(_key_problem(left.strip(), place))
-    if not VALUE.fullmatch(value):
-        reason = f"{show(text)}: the value {show(value)} is empty or has characters that Swarm refuses"
-        problems.append(Problem(CODE, place, reason, "use letters, digits, space and : - _ . * ( ) ? + [ ] \\ ^ $ | /"))
-    elif key == "node.ip" and _network(value) is None:
-        reason = f"{show(text)}: {show(value)} is neither an address nor a network"
-        problems.append(Problem(CODE, place, reason, "write node.ip == 192.0.2.7 or node.ip == 192.0.2.0/24"))
-    elif key is not None:
-        return Constraint(key, operator == "==", value)
-    return None
+        """As it is written."""
+        if self.alternatives:
+            return f" {OR} ".join(str(one) for one in self.alternatives)
+        return f"{self.key} {self.operator} {self.value}".rstrip()
 
 
 def canonical_key(text: str) -> str | None:
@@ -71,47 +85,151 @@ def canonical_key(text: str) -> str | None:
     lower = text.lower()
     if lower in KEYS:
         return lower
-    for prefix in (NODE_LABEL, ENGINE_LABEL):
+    for prefix in PREFIXES:
         if lower.startswith(prefix) and len(text) > len(prefix):
             return prefix + text[len(prefix) :]
     return None
 
 
-def _key_problem(text: str, place: str) -> Problem:
-    head, _dot, tail = text.rpartition(".")
-    near = get_close_matches(text.lower(), KEYS, 1, 0.7)
-    prefix = get_close_matches(f"{head.lower()}.", (NODE_LABEL, ENGINE_LABEL), 1, 0.7)
-    if prefix:
-        near = [f"{prefix[0]}{tail}"]
-    known = f"use {', '.join(KEYS)}, {NODE_LABEL}<name> or {ENGINE_LABEL}<name>"
-    fix = f"did you mean {show(near[0])}?" if near else known
-    return Problem(CODE, place, f"{show(text)} is not a key of a constraint", fix)
-
-
 def matches(constraint: Constraint, node: Node) -> bool:
     """True if the node satisfies the constraint."""
-    if constraint.key == "node.ip":
-        return _inside(node.ip, constraint.value) == constraint.equal
-    found, wanted = value(constraint.key, node), constraint.value
-    if constraint.key == "node.platform.arch":
-        found, wanted = _architecture(found), _architecture(wanted)
-    return same(found, wanted) == constraint.equal
+    return tester(constraint)(node)
+
+
+@lru_cache(maxsize=1024)
+def tester(constraint: Constraint) -> Callable[[Node], bool]:
+    """The constraint as a test of nodes; each distinct value is compared once."""
+    if constraint.alternatives:
+        tests = [tester(one) for one in constraint.alternatives]
+        return lambda node: any(test(node) for test in tests)
+    read = _reader(constraint.key)
+    if constraint.operator in (EXISTS, NOT_EXISTS):
+        wanted = constraint.operator == EXISTS
+        return lambda node: (read(node) is not None) is wanted
+    test = _comparison(constraint)
+    known: dict[str, bool] = {}
+
+    def holds(node: Node) -> bool:
+        found = read(node) or ""
+        if found not in known:
+            if len(known) >= MOST_REMEMBERED:
+                known.clear()
+            known[found] = test(found)
+        return known[found]
+
+    return holds
 
 
 def value(key: str, node: Node) -> str:
     """What the node has under a canonical key; empty if nothing."""
+    return (_reader(key)(node) or "") if key else ""
+
+
+def has(key: str, node: Node) -> bool:
+    """True if the node has anything under a canonical key."""
+    return _reader(key)(node) is not None
+
+
+@lru_cache(maxsize=4096)
+def _reader(key: str) -> Callable[[Node], Any]:
+    """What gives a node's text under a key; None if it has none."""
     if key.startswith(NODE_LABEL):
-        return node.labels.get(key[len(NODE_LABEL) :], "")
+        name = key[len(NODE_LABEL) :]
+        return lambda node: node.labels.get(name)
     if key.startswith(ENGINE_LABEL):
-        return node.engine_labels.get(key[len(ENGINE_LABEL) :], "")
-    return {
-        "node.id": node.id,
-        "node.hostname": node.hostname,
-        "node.role": node.role,
-        "node.ip": node.ip,
-        "node.platform.os": node.os,
-        "node.platform.arch": node.arch,
-    }[key]
+        name = key[len(ENGINE_LABEL) :]
+        return lambda node: node.engine_labels.get(name)
+    if key.startswith(FACT):
+        path = key[len(FACT) :]
+        return lambda node: fact(node.facts, path)
+    attribute = ATTRIBUTES[key]
+    return lambda node: getattr(node, attribute) or None
+
+
+def fact(facts: Mapping[str, Any], path: str) -> str | None:
+    """The text of a fact under a dotted path: booleans as true and false, lists and mappings as nothing ("")."""
+    found: Any = facts
+    rest = path
+    while rest:
+        if not isinstance(found, Mapping):
+            return None
+        if rest in found:
+            found, rest = found[rest], ""
+        else:
+            head, _dot, rest = rest.partition(".")
+            if head not in found or not rest:
+                return None
+            found = found[head]
+    if found is None:
+        return None
+    if isinstance(found, bool):
+        return "true" if found else "false"
+    return str(found) if isinstance(found, (str, int, float)) else ""
+
+
+def _comparison(constraint: Constraint) -> Test:
+    """The test of a host's text that an operator with a value means."""
+    key, operator, wanted = constraint.key, constraint.operator, constraint.value
+    if operator in (EQUAL, UNEQUAL, IN, NOT_IN):
+        wishes = [wanted] if operator in (EQUAL, UNEQUAL) else listed(wanted)
+        tests = [_same_as(key, wish) for wish in wishes]
+        expected = operator in (EQUAL, IN)
+        return lambda found: any(test(found) for test in tests) is expected
+    if operator in (LIKE, UNLIKE):
+        return _pattern(re.compile(wanted), operator == LIKE)
+    if operator == VERSION:
+        bounds = [(match.group(1), _numbers(match.group(2))) for match in BOUND.finditer(wanted)]
+        return lambda found: _within(found, bounds)
+    number = Decimal(wanted)
+    return lambda found: bool(NUMBER.fullmatch(found)) and _compare(Decimal(found), operator, number)
+
+
+def _pattern(pattern: re.Pattern[str], expected: bool) -> Test:
+    """A match of the whole text. Nothing matches a missing value, nor one that is too long."""
+
+    def holds(found: str) -> bool:
+        fits = bool(found) and len(found) <= LONGEST_VALUE and pattern.fullmatch(found) is not None
+        return fits is expected
+
+    return holds
+
+
+def listed(text: str) -> list[str]:
+    """The values of `(a, b)`."""
+    return [part.strip() for part in text.strip()[1:-1].split(",")]
+
+
+def _same_as(key: str, wish: str) -> Test:
+    if key == IP:
+        network = network_of(wish)
+        return lambda found: _inside(found, network)
+    if key == ARCH:
+        return lambda found: same(_architecture(found), _architecture(wish))
+    return lambda found: same(found, wish)
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    parts = [int(part) for part in text.split(".")]
+    while len(parts) > 1 and not parts[-1]:
+        parts.pop()
+    return tuple(parts)
+
+
+def _within(found: str, bounds: list[tuple[str, tuple[int, ...]]]) -> bool:
+    """True if the dotted number that the text starts with keeps every bound; what follows it does not count."""
+    match = DOTTED.match(found)
+    if match is None:
+        return False
+    version = _numbers(match.group(1))
+    return all(_compare(version, operator, bound) for operator, bound in bounds)
+
+
+def _compare(one: Any, operator: str, other: Any) -> bool:
+    if operator in (EQUAL, UNEQUAL):
+        return bool((one == other) == (operator == EQUAL))
+    if operator in (">", "<="):
+        return bool((one > other) == (operator == ">"))
+    return bool((one < other) == (operator == "<"))
 
 
 def same(one: str, other: str) -> bool:
@@ -133,7 +251,8 @@ def address(text: str) -> Address | None:
     return mapped or found
 
 
-def _network(text: str) -> Network | None:
+def network_of(text: str) -> Network | None:
+    """The network, or the network of one address, that a text says; None if it says none."""
     single = address(text)
     if single is not None:
         return ipaddress.ip_network(single)
@@ -146,22 +265,15 @@ def _network(text: str) -> Network | None:
         return None
 
 
-def _inside(text: str, wanted: str) -> bool:
-    found, network = address(text), _network(wanted)
+def _inside(text: str, network: Network | None) -> bool:
+    found = address(text)
     return found is not None and network is not None and found in network
 
 
-def nowhere(constraints: Iterable[Constraint], nodes: Iterable[Node]) -> list[tuple[Constraint, list[str]]]:
-    """Constraints on label keys that no node has, each with the near names among the keys that exist."""
-    hosts = list(nodes)
-    known = {
-        NODE_LABEL: sorted({key for node in hosts for key in node.labels}),
-        ENGINE_LABEL: sorted({key for node in hosts for key in node.engine_labels}),
-    }
-    found = []
-    for constraint in constraints:
-        for prefix, keys in known.items():
-            key = constraint.key[len(prefix) :]
-            if constraint.key.startswith(prefix) and key not in keys:
-                found.append((constraint, get_close_matches(key, keys, 2, 0.6)))
-    return found
+def miss(constraint: Constraint, node: Node) -> str:
+    """Why a node that does not satisfy the constraint does not, as the end of a sentence about the node."""
+    positive = all(one.operator not in (UNEQUAL, NOT_IN, NOT_EXISTS, UNLIKE) for one in constraint.parts())
+    values = [value(key, node) for key in constraint.keys()]  # noqa: SIM118
+    has_now = ", ".join(dict.fromkeys(text for text in values if text))
+    shown = f" (it has {has_now})" if has_now and positive else ""
+    return f"{'lacks' if positive else 'violates'} {constraint}{shown}"

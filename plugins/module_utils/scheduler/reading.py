@@ -10,8 +10,10 @@ from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 from ..errors import raise_all, show
-from .constraints import ENGINE_LABEL, NODE_LABEL, Constraint, address, canonical_key, nowhere, parse
+from .constraints import Constraint, address, canonical_key
+from .grammar import parse
 from .model import CPUS, MEMORY, UNLIMITED, Held, Node, Options, Request, Service, Slot
+from .near import doubts
 from .ports import ANY, Port
 from .reader import Reader
 from .strategies import STRATEGIES
@@ -314,10 +316,10 @@ def _finish_service(raw: RawService, dimensions: tuple[str, ...]) -> Service:
 
 
 def _label_warnings(services: tuple[Service, ...], nodes: tuple[Node, ...]) -> list[str]:
-    cache: dict[Constraint, str] = {}
-    for constraint, near in nowhere(sorted({one for service in services for one in service.constraints}), nodes):
-        kind = "node" if constraint.key.startswith(NODE_LABEL) else "engine"
-        key = constraint.key[len(NODE_LABEL if kind == "node" else ENGINE_LABEL) :]
-        hint = f"; near: {', '.join(near)}" if near else ""
-        cache[constraint] = f"{constraint}: no host has the {kind} label {key}{hint}"
-    return [f"{one.name}: {cache[text]}" for one in services for text in one.constraints if text in cache]
+    found = doubts(sorted({one for service in services for one in service.constraints}), nodes)
+    return [
+        f"{service.name}: {rule}: {text}"
+        for service in services
+        for rule in service.constraints
+        for text in found.get(rule, ())
+    ]

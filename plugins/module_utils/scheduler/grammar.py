@@ -15,11 +15,12 @@ from __future__ import annotations
 
 import re
 from difflib import get_close_matches
-from typing import NamedTuple, Union
+from typing import Union
 
 from ..errors import Problem, show
 from . import constraints as ask
 from .constraints import Constraint, canonical_key
+from .model import CountRule
 from .patterns import mistake
 
 CODE = "STW-CONSTRAINT"
@@ -55,17 +56,6 @@ BARE = {
     "@zone": "node.labels.zone",
     "@region": "node.labels.region",
 }
-
-
-class CountRule(NamedTuple):
-    """temporary"""
-
-    kind: str
-    key: str
-    number: int
-    value: str
-
-
 Rule = Union[Constraint, CountRule]
 
 

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple, Union
 
 from .constraints import Constraint
@@ -12,10 +14,60 @@ from .ports import HostPorts, Port
 CPUS, MEMORY = "cpus", "memory"
 NANO = 10**9
 UNLIMITED = 1 << 80  # a capacity that nobody stated
-SHARE = 10**6  # a share of 1, as an integer
+SHARE = 10**6  # a share of 1, as an integer; a piece of a generic resource, so that devices can be shared
 
 Slot = Union[int, str]  # 1..replicas, or the node's name for a global service
 Key = tuple[str, Slot]  # service, slot
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+class Taint(NamedTuple):
+    """What keeps services off a host that do not tolerate it, as in Kubernetes."""
+
+    key: str
+    value: str
+    effect: str  # NoSchedule, PreferNoSchedule, NoExecute
+
+
+class Toleration(NamedTuple):
+    """A taint that a service does not mind. key "*": all; value or effect None: any."""
+
+    key: str
+    value: str | None
+    effect: str | None
+
+
+class CountRule(NamedTuple):
+    """A limit on how the replicas of one service are divided over the values of a key.
+
+    kind max_per: at most number on one value. group_by: even over the values, at least number of them. cluster: all on
+    one value (that value, if given). skew: the fullest and the emptiest value differ by number at most.
+    """
+
+    kind: str
+    key: str
+    number: int
+    value: str
+
+
+class Affinity(NamedTuple):
+    """Towards, or (anti) away from, the replicas of a service or group within the same value of a domain key."""
+
+    service: str
+    group: str
+    domain: str
+    required: bool
+    weight: int
+    anti: bool
+
+
+class PortRange(NamedTuple):
+    """Any one free port of first..last. address "" binds every address."""
+
+    address: str
+    first: int
+    last: int
+    protocol: str
 
 
 class Node:
@@ -26,7 +78,9 @@ class Node:
         "availability",
         "capacity",
         "count",
+        "devices",
         "engine_labels",
+        "facts",
         "free",
         "hash",
         "hostname",
@@ -39,6 +93,8 @@ class Node:
         "ports",
         "role",
         "share",
+        "storage",
+        "taints",
         "unknown",
         "volumes",
     )
@@ -53,6 +109,10 @@ class Node:
         self.unknown = False
         self.volumes: frozenset[str] = frozenset()
         self.ports = HostPorts()
+        self.taints: tuple[Taint, ...] = ()
+        self.devices: dict[int, dict[str, int]] = {}  # of named resources: dimension -> device -> free part of SHARE
+        self.storage: dict[str, int] = {}  # class -> bytes
+        self.facts: Mapping[str, Any] = NOTHING
         self.capacity: list[int] = []  # by dimension, less the reserve
         self.free: list[int] = []
         self.share = 0  # dominant share: the largest used part of any dimension, of SHARE
@@ -76,6 +136,16 @@ class Service(NamedTuple):
     strategy: str
     hosts: tuple[str, ...]  # (): any
     hash: int
+    rules: tuple[CountRule, ...] = ()
+    affinities: tuple[Affinity, ...] = ()
+    groups: tuple[str, ...] = ()
+    tolerations: tuple[Toleration, ...] = ()
+    priority: int = 0
+    preempt: bool = False
+    classes: tuple[tuple[str, int, str], ...] = ()  # (class, size in bytes, volume) of volumes with a class
+    concurrent: int = 0  # of a replicated-job: how many run at once; 0 is all
+    stateful: bool = False
+    ranges: tuple[PortRange, ...] = ()
 
 
 class Held(NamedTuple):
@@ -84,6 +154,8 @@ class Held(NamedTuple):
     service: str
     slot: Slot
     node: str
+    devices: Mapping[str, Mapping[str, int]] = NOTHING  # resource -> device -> held part of SHARE
+    ports: Mapping[str, int] = NOTHING  # range as it is written (8000-8010/tcp) -> port
 
 
 class Options(NamedTuple):
@@ -92,6 +164,10 @@ class Options(NamedTuple):
     assume_lost: frozenset[str]
     allow_moves: bool
     unknown_missing: str
+    rebalance_moves: int = 0
+    rebalance_stateful: bool = False
+    repair_moves: int = 3
+    explain: tuple[str, ...] = ()
 
 
 class Request(NamedTuple):

@@ -250,7 +250,7 @@ def _address(reader: Reader, value: Any, place: str) -> str:
 
 
 def _current(reader: Reader, value: Any, services: Mapping[str, Service]) -> tuple[Held, ...]:
-    found = set()
+    found: dict[tuple[str, Slot, str], Held] = {}
     for at, entry in enumerate(reader.items(value, "current")):
         place = f"current[{at}]"
         raw = reader.mapping(entry, place)
@@ -259,8 +259,8 @@ def _current(reader: Reader, value: Any, services: Mapping[str, Service]) -> tup
         name, node = reader.name(raw.get("service"), f"{place}.service"), reader.name(raw.get("node"), f"{place}.node")
         slot = _slot(reader, raw.get("slot"), f"{place}.slot", services.get(name))
         if slot is not None:
-            found.add(Held(name, slot, node))
-    return tuple(sorted(found, key=lambda held: (held.service, slot_key(held.slot), held.node)))
+            found[(name, slot, node)] = Held(name, slot, node)
+    return tuple(sorted(found.values(), key=lambda held: (held.service, slot_key(held.slot), held.node)))
 
 
 def _slot(reader: Reader, value: Any, place: str, service: Service | None) -> Slot | None:

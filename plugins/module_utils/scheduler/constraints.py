@@ -171,8 +171,7 @@ def _comparison(constraint: Constraint) -> Test:
     """The test of a host's text that an operator with a value means."""
     key, operator, wanted = constraint.key, constraint.operator, constraint.value
     if operator in (EQUAL, UNEQUAL, IN, NOT_IN):
-        wishes = [wanted] if operator in (EQUAL, UNEQUAL) else listed(wanted)
-        tests = [_same_as(key, wish) for wish in wishes]
+        tests = [_same_as(key, wish) for wish in ([wanted] if operator in (EQUAL, UNEQUAL) else listed(wanted))]
         expected = operator in (EQUAL, IN)
         return lambda found: any(test(found) for test in tests) is expected
     if operator in (LIKE, UNLIKE):
@@ -192,6 +191,18 @@ def _pattern(pattern: re.Pattern[str], expected: bool) -> Test:
         return fits is expected
 
     return holds
+
+
+def satisfies(constraint: Constraint, text: str) -> bool:
+    """True if a host with that text under the constraint's key (not an or-group) satisfies it."""
+    if constraint.operator in (EXISTS, NOT_EXISTS):
+        return constraint.operator == EXISTS
+    return _comparison(constraint)(text)
+
+
+def wishes(constraint: Constraint) -> list[str]:
+    """The values that `==` or `in` allow."""
+    return [constraint.value] if constraint.operator == EQUAL else listed(constraint.value)
 
 
 def listed(text: str) -> list[str]:

@@ -69,6 +69,11 @@ class PortRange(NamedTuple):
     last: int
     protocol: str
 
+    def __str__(self) -> str:
+        """Docker's way to write it: `8000-8010/tcp`, `127.0.0.1:8000-8010/tcp`."""
+        host = f"[{self.address}]:" if ":" in self.address else f"{self.address}:" if self.address else ""
+        return f"{host}{self.first}-{self.last}/{self.protocol}"
+
 
 class Node:
     """One host: what it is, what it has, what is free of it. Amounts are integers, by dimension."""

@@ -70,8 +70,7 @@ class _Seen:
                 return [f"no host has the {KINDS[prefix]} {name}{_hint(near(name, self.keys(prefix)))}"]
         if constraint.operator not in (ask.EQUAL, ask.IN) or constraint.key == ask.IP:
             return []
-        wishes = [constraint.value] if constraint.operator == ask.EQUAL else ask.listed(constraint.value)
-        return [text for wish in wishes for text in self._value_doubts(constraint.key, wish)]
+        return [text for wish in ask.wishes(constraint) for text in self._value_doubts(constraint.key, wish)]
 
     def _value_doubts(self, key: str, wish: str) -> list[str]:
         known = self.values(key)

@@ -5,17 +5,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from decimal import ROUND_HALF_EVEN, Decimal
 from difflib import get_close_matches
+from functools import lru_cache
 from typing import Any
 
 from ..errors import Problem, show
+from .model import CPUS, MEMORY, NANO, SHARE
 
 CODE = "STW-SCHEDULE"
-NANO_CPUS = 10**9
 MOST_CPUS = 10**6  # cores of one host or replica
 MOST_COUNT = 2**63 - 1  # bytes, or pieces of a generic resource
+TEXT = {str}
 
 
 class Reader:
@@ -34,6 +36,8 @@ class Reader:
         """A mapping with string keys; None is an empty one."""
         if value is None:
             return {}
+        if type(value) is dict and TEXT.issuperset(map(type, value)):
+            return value
         if not isinstance(value, Mapping):
             self.wrong(place, f"{show(value)} is not a mapping", "write key: value pairs")
             return {}
@@ -51,13 +55,12 @@ class Reader:
         self.wrong(place, f"{show(value)} is not a list", "write it as a list")
         return []
 
-    def keys(self, value: Mapping[str, Any], known: Iterable[str], place: str, strict: bool = False) -> None:
+    def keys(self, value: Mapping[str, Any], known: Collection[str], place: str, strict: bool = False) -> None:
         """Refuse unknown keys that look like known ones (strict: all of them); warn of the others."""
-        names = sorted(known)
-        for key in sorted(set(value) - set(names)):
-            near = get_close_matches(key, names, 1, 0.75)
+        for key in sorted(set(value).difference(known)):
+            near = get_close_matches(key, sorted(known), 1, 0.75)
             if near or strict:
-                fix = f"did you mean {near[0]}?" if near else f"known: {', '.join(names)}"
+                fix = f"did you mean {near[0]}?" if near else f"known: {', '.join(sorted(known))}"
                 self.wrong(place, f"unknown key {show(key)}", fix)
             else:
                 self.warnings.append(f"{place}: the key {show(key)} is unknown and has no effect")
@@ -78,6 +81,11 @@ class Reader:
             self.wrong(place, "has no name", "give it a name")
         return found
 
+    def names(self, value: Any, place: str) -> list[str]:
+        """Different names of a list, sorted."""
+        found = {self.name(name, f"{place}[{at}]") for at, name in enumerate(self.items(value, place))}
+        return sorted(found - {""})
+
     def choice(self, value: Any, known: tuple[str, ...], place: str) -> str:
         """One of the known words; None is the first."""
         if value is None:
@@ -96,20 +104,22 @@ class Reader:
         self.wrong(place, f"{show(value)} is neither true nor false", "write true or false")
         return default
 
-    def count(self, value: Any, place: str, most: int, default: int = 0) -> int:
-        """A whole number from 0 to most; None is the default."""
+    def count(self, value: Any, place: str, most: int, default: int = 0, least: int = 0) -> int:
+        """A whole number from least to most; None is the default."""
         if value is None:
             return default
         if isinstance(value, bool) or not isinstance(value, int):
-            self.wrong(place, f"{show(value)} is not a whole number", f"use 0 to {most}")
+            self.wrong(place, f"{show(value)} is not a whole number", f"use {least} to {most}")
             return default
-        if not 0 <= value <= most:
-            self.wrong(place, f"{show(value)} is not between 0 and {most}", "use a number in that range")
+        if not least <= value <= most:
+            self.wrong(place, f"{show(value)} is not between {least} and {most}", "use a number in that range")
             return default
         return int(value)
 
-    def labels(self, value: Any, place: str) -> dict[str, str]:
+    def labels(self, value: Any, place: str) -> Mapping[str, str]:
         """Labels: strings by name. Numbers are taken as they are written; null is empty."""
+        if texts(value):
+            return value  # type: ignore[no-any-return]
         found = {}
         for key, content in self.mapping(value, place).items():
             if isinstance(content, bool) or not isinstance(content, (str, int, type(None))):
@@ -119,7 +129,7 @@ class Reader:
         return found
 
     def amounts(self, value: Any, place: str) -> dict[str, int]:
-        """Resources by name as integers: cpus in billionths of a core, memory in bytes, others counted."""
+        """Resources by name as integers: cpus in billionths of a core, memory in bytes, others in millionths."""
         found = {}
         for key, content in self.mapping(value, place).items():
             amount = self.amount(key, content, f"{place}.{key}")
@@ -127,22 +137,54 @@ class Reader:
                 found[key] = amount
         return found
 
-    def amount(self, name: str, value: Any, place: str) -> int | None:
-        """One amount as an exact integer; None if it is none (a mistake unless it is null)."""
+    def amount(self, name: str, value: Any, place: str, shares: bool = False) -> int | None:
+        """One amount as an exact integer; None if it is none (a mistake unless it is null).
+
+        shares: a part of one piece is an amount too.
+        """
         if value is None:
             return None
-        what = "cores" if name == "cpus" else "bytes" if name == "memory" else "pieces"
-        most = MOST_CPUS if name == "cpus" else MOST_COUNT
+        made = exact(name, value) if type(value) in (int, float) else None
+        if made is not None and (shares or whole(name, made)):
+            return made
+        what = "cores" if name == CPUS else "bytes" if name == MEMORY else "pieces"
+        most = MOST_CPUS if name == CPUS else MOST_COUNT
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             self.wrong(place, f"{show(value)} is not a number", f"give {what} as a number")
         elif isinstance(value, float) and not math.isfinite(value):
             self.wrong(place, f"{value} is not a finite number", f"give {what} as a number")
         elif not 0 <= value <= most:
             self.wrong(place, f"{show(value)} {what} is not between 0 and {most}", "check the unit")
-        elif name == "cpus":
-            return int((Decimal(repr(value)) * NANO_CPUS).to_integral_value(ROUND_HALF_EVEN))
-        elif value != int(value):
-            self.wrong(place, f"{show(value)} is not a whole number of {what}", "round it")
+        elif shares and value < 1:
+            self.wrong(place, f"{show(value)} of a piece is less than a millionth", "round it")
         else:
-            return int(value)
+            self.wrong(place, f"{show(value)} is not a whole number of {what}", "round it")
         return None
+
+
+def texts(value: Any) -> bool:
+    """True if it is a plain dict of strings by strings."""
+    return type(value) is dict and TEXT.issuperset(map(type, value)) and TEXT.issuperset(map(type, value.values()))
+
+
+@lru_cache(maxsize=8192, typed=True)
+def exact(name: str, value: float) -> int | None:
+    """An int or float in the unit of its dimension; None if there is anything to say against it."""
+    if not 0 <= value <= (MOST_CPUS if name == CPUS else MOST_COUNT) or not math.isfinite(value):
+        return None
+    if name == MEMORY:
+        return int(value) if value == int(value) else None
+    unit = NANO if name == CPUS else SHARE
+    made = (
+        value * unit
+        if isinstance(value, int)
+        else int((Decimal(repr(value)) * unit).to_integral_value(ROUND_HALF_EVEN))
+    )
+    if name != CPUS and ((made > SHARE and made % SHARE) or (value and not made)):
+        return None
+    return made
+
+
+def whole(name: str, amount: int) -> bool:
+    """True if the amount of a generic resource is no part of one piece."""
+    return name in (CPUS, MEMORY) or not amount % SHARE

@@ -4,20 +4,19 @@
 
 from __future__ import annotations
 
-from .model import CPUS, MEMORY, NANO, UNLIMITED
+from .model import CPUS, MEMORY, NANO, SHARE, UNLIMITED
 
 UNITS = ((1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
 
 
 def amount(name: str, number: int) -> str:
-    """An amount of a dimension: `1.5 GiB` for memory, `0.25` for cpus, the number for anything else."""
+    """An amount of a dimension: `1.5 GiB` for memory, `0.25` for cpus and anything else."""
     if number >= UNLIMITED // 2:
         return "unlimited"
     if name == MEMORY:
         return _size(number)
-    if name == CPUS:
-        return f"{number // NANO}.{number % NANO:09d}".rstrip("0").rstrip(".")
-    return str(number)
+    unit, digits = (NANO, 9) if name == CPUS else (SHARE, 6)
+    return f"{number // unit}.{number % unit:0{digits}d}".rstrip("0").rstrip(".")
 
 
 def amount_pair(name: str, one: int, other: int) -> tuple[str, str]:

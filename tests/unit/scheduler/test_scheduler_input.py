@@ -106,11 +106,6 @@ def test_a_key_that_is_no_typo_is_a_warning():
     ]
 
 
-def test_affinities_are_not_ignored():
-    with pytest.raises(StowageError, match="affinities are not supported"):
-        schedule([], [{"name": "web", "affinities": [{"service": "db"}]}])
-
-
 def test_text_from_outside_is_escaped():
     with pytest.raises(StowageError) as caught:
         schedule([{"name": "n1"}], [{"name": "web\x1b[31m", "hosts": ["n1\x07"]}])

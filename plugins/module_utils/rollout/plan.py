@@ -18,6 +18,7 @@ from .steps import Step, endpoints_step, number, steps
 from .waves import waves
 
 SCHEMA = 1
+STATED = ("affinities", "groups", "tolerations", "priority", "preempt", "stateful")  # in a placement only if stated
 Plan = dict[str, Any]
 Placements = dict[str, list[tuple[str, str]]]
 Digests = Callable[[list[dict[str, Any]]], Mapping[str, str]]
@@ -169,6 +170,7 @@ def scheduled(service: Mapping[str, Any]) -> dict[str, Any]:
         "strategy": placement.get("strategy") or "spread",
         "hosts": list(placement.get("hosts") or []),
         "volumes": sorted({volume["name"] for volume in service["volumes"]}),
+        **{key: placement[key] for key in STATED if placement.get(key) is not None},
     }
 
 

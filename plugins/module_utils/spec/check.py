@@ -12,6 +12,7 @@ from ..errors import Problem, show
 from . import check_container, check_deploy
 from .findings import Findings
 from .keys import nearest
+from .placement import check_placement
 
 NAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?")
 _OBJECT = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}")
@@ -30,6 +31,7 @@ def check(normal: Mapping[str, Any]) -> list[Problem]:
         _service_name(findings, name)
         check_container.check(findings, name, service)
         check_deploy.check(findings, name, service)
+        check_placement(findings, name, service, services)
         _references(findings, normal, name, service)
         _aliases(findings, services, name, service)
     _objects(findings, normal)

@@ -11,6 +11,7 @@ from typing import Any
 from ..errors import show
 from .findings import Findings
 from .keys import nearest
+from .placement import beyond_swarm
 from .short import PROTOCOLS
 from .units import parse_cpus
 
@@ -75,6 +76,8 @@ def _placement(findings: Findings, path: tuple[Any, ...], placement: Mapping[str
 
 def constraint_mistake(text: str) -> tuple[str, str] | None:
     """(reason, fix) if the text is no constraint `key == value` or `key != value` with a known key; None if it is."""
+    if beyond_swarm(text):
+        return "is more than Swarm's == and !=", "write it under x-stowage.placement.constraints"
     match = _CONSTRAINT.fullmatch(text)
     if not match or not _VALUE.fullmatch(match.group(3)):
         single = re.fullmatch(r"\s*([^=!\s]+)\s*=\s*([^=\s]+)\s*", text)

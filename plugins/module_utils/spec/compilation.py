@@ -17,6 +17,7 @@ from .check import NAME, check
 from .check_container import file_target
 from .check_deploy import host_ports
 from .findings import Findings
+from .placement import compile_placement
 from .template import container_template, full_port
 from .units import parse_cpus, seconds
 
@@ -167,7 +168,9 @@ def _service(stack: str, normal: Mapping[str, Any], name: str, files: _Files) ->
         "short": name,
         "mode": deploy.get("mode", "replicated"),
         "replicas": 1 if deploy.get("mode") == "global" else deploy.get("replicas", 1),
-        "placement": _placement(deploy.get("placement") or {}, own.get("placement") or {}),
+        "placement": compile_placement(
+            stack, normal["services"], deploy.get("placement") or {}, own.get("placement") or {}
+        ),
         "reservations": _reservations((deploy.get("resources") or {}).get("reservations") or {}),
         "ports": [full_port(port) for port in stated.get("ports", ())],
         "update": _update(deploy.get("update_config") or {}, stated, template, tested),
@@ -180,16 +183,6 @@ def _service(stack: str, normal: Mapping[str, Any], name: str, files: _Files) ->
         "healthcheck": tested,
         "ready_timeout": seconds(own.get("ready_timeout"), _ready_timeout(template.get("healthcheck"), tested)),
         "template": template,
-    }
-
-
-def _placement(placement: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "constraints": sorted(set(placement.get("constraints", ()))),
-        "preferences": [{"spread": item["spread"]} for item in placement.get("preferences", ())],
-        "max_replicas_per_node": placement.get("max_replicas_per_node", 0),
-        "strategy": own.get("strategy"),
-        "hosts": sorted(own.get("hosts", ())),
     }
 
 

@@ -61,7 +61,7 @@ def read_bool(reader: Reader, path: KeyPath, value: Any) -> Any:
         value = value.lower() in _TRUE
     if not isinstance(value, bool):
         return reader.type_error(path, value, "true or false", "write true or false, without quotes")
-    return value if value or path[-1] == "init" else DROP
+    return value if value or path[-1] in ("init", "stateful") else DROP
 
 
 @form("int", "int?", "count", "count?")

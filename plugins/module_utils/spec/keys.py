@@ -287,6 +287,32 @@ allow_privileged | applied | bool | unknown | unknown | allows cap_add: [ALL]
 """,
     ),
     *_keys(
+        "services.*.x-stowage.placement",
+        """
+constraints | applied | rules | unknown | unknown | Swarm's and more, see scheduling.md
+spread | applied | sections:services.*.x-stowage.placement.spread[] | unknown | unknown | even over the values of a key
+spread[].over | applied | string | unknown | unknown | node.labels.zone
+spread[].max_skew | applied | int? | unknown | unknown | a rule, not a wish: never more uneven than this
+affinity | applied | sections:services.*.x-stowage.placement.affinity[] | unknown | unknown | near to others
+affinity[].service | applied | string | unknown | unknown | of this stack, or the full name of another's
+affinity[].group | applied | string | unknown | unknown | a group that services say they are of
+affinity[].domain | applied | string | unknown | unknown | node.hostname if not stated, or node.labels.rack
+affinity[].weight | applied | int? | unknown | unknown | 1 to 100, 10 if not stated
+affinity[].required | applied | bool | unknown | unknown | true: a rule, not a wish
+anti_affinity | applied | sections:services.*.x-stowage.placement.anti_affinity[] | unknown | unknown | far from others
+anti_affinity[].service | applied | string | unknown | unknown | of this stack, or the full name of another's
+anti_affinity[].group | applied | string | unknown | unknown | a group that services say they are of
+anti_affinity[].domain | applied | string | unknown | unknown | node.hostname if not stated, or node.labels.rack
+anti_affinity[].weight | applied | int? | unknown | unknown | 1 to 100, 10 if not stated
+anti_affinity[].required | applied | bool | unknown | unknown | true: a rule, not a wish
+groups | applied | strings_or_one | unknown | unknown | names that affinities of others can use
+tolerations | applied | strings_or_one | unknown | unknown | taints that do not keep it off
+priority | applied | int? | unknown | unknown | higher is placed first, 0 if not stated
+preempt | applied | bool | unknown | unknown | true: it may displace what has a lower priority
+stateful | applied | bool? | unknown | unknown | true if it has a local volume, if not stated
+""",
+    ),
+    *_keys(
         "networks.*",
         """
 name | applied | string | applies | applies | kept, no effect

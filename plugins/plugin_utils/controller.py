@@ -30,6 +30,9 @@ HOST_VARIABLES = (
     "stowage_role",
     "stowage_availability",
     "stowage_reserved",
+    "stowage_taints",
+    "stowage_resources",
+    "stowage_storage",
     "stowage_address",
     "ansible_host",
 )

@@ -55,6 +55,7 @@ def observe(engine: Listing, fleet: str, root: str = "/") -> dict[str, Any]:
         "node": state["node"] or os.uname().nodename,
         "engine": _engine(engine.facts(), paths),
         "capacity": host.capacity(paths.proc),
+        "facts": {"kernel": os.uname().release},
         "containers": records.containers(entries, fleet),
         "foreign": _foreign(entries, own, fleet, paths),
         "volumes": records.volumes(engine.volumes()),

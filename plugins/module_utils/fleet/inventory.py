@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..errors import Problem, raise_all, show
+from .placing import placing, placing_problems, size
 
 NAME = re.compile(r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$")
 HOST_NAME = re.compile(r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$")
@@ -18,8 +19,6 @@ LABEL_KEY = re.compile(r"^[A-Za-z0-9]([A-Za-z0-9._/-]*[A-Za-z0-9])?$")
 AVAILABILITIES = ("active", "pause", "drain")
 ROLES = ("manager", "worker")
 FLEET_KEYS = ("name", "domain", "nodes")
-UNITS = {"": 1, "b": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
-SIZE = re.compile(r"^(\d+(?:\.\d+)?)\s*([bkmgt]?)(?:i?b)?$", re.IGNORECASE)
 
 
 def build_fleet(
@@ -33,7 +32,8 @@ def build_fleet(
 
     fleet, network: the variables stowage_fleet and stowage_network.
     hosts: variables of each host {name: {stowage_labels, stowage_role, stowage_availability, stowage_reserved,
-    stowage_address, ansible_host}}; runs, ingress: host names in stowage_nodes and in stowage_ingress.
+    stowage_address, stowage_taints, stowage_resources, stowage_storage, ansible_host}};
+    runs, ingress: host names in stowage_nodes and in stowage_ingress.
     Raises StowageError with every mistake: STW-FLEET, STW-INVENTORY, STW-NAME.
     """
     members, entries = set(runs), set(ingress)
@@ -107,7 +107,8 @@ def _host_problems(name: str, host: Mapping[str, Any]) -> list[Problem]:
         if value not in allowed:
             fix = f"one of {', '.join(allowed)}"
             problems.append(Problem("STW-INVENTORY", f"host {name}: {key}", f"{show(value)} is not known", fix))
-    return problems + _label_problems(name, host.get("stowage_labels")) + _reserved_problems(name, host)
+    problems += _label_problems(name, host.get("stowage_labels")) + _reserved_problems(name, host)
+    return problems + placing_problems(name, host)
 
 
 def _label_problems(name: str, labels: Any) -> list[Problem]:
@@ -150,8 +151,7 @@ def _amount(key: Any, value: Any) -> float | int | None:
     if isinstance(value, bool):
         return None
     if key == "memory":
-        match = SIZE.match(str(value))
-        return int(float(match.group(1)) * UNITS[match.group(2).lower()]) if match else None
+        return size(value)
     try:
         number = float(value)
     except (TypeError, ValueError):
@@ -182,4 +182,5 @@ def _node(name: str, host: Mapping[str, Any], runs: bool, ingress: bool) -> dict
         "availability": (host.get("stowage_availability") or "active") if runs else "drain",
         "reserved": {str(k): _amount(k, v) for k, v in reserved.items()} if isinstance(reserved, Mapping) else {},
         "ingress": ingress,
+        **placing(host),
     }

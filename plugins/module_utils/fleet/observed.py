@@ -126,15 +126,21 @@ def schedulable_nodes(
             "reserved": {k: v for k, v in node["reserved"].items() if v is not None},
             "unknown": seen is None,
         }
+        entry.update({key: node[key] for key in ("taints", "storage") if key in node})
+        resources = dict(node.get("resources") or {})
         if seen is not None:
             entry.update(_facts(seen))
+        if resources:
+            entry["capacity"] = {**entry.get("capacity", {}), **resources}
         nodes.append(entry)
     return nodes
 
 
 def _facts(seen: Mapping[str, Any]) -> dict[str, Any]:
     engine = seen["engine"]
+    known = {"engine": {"version": engine["version"], "api": engine["api"]}, "os": engine["os"], "arch": engine["arch"]}
     return {
+        "facts": {**known, **dict(seen.get("facts") or {})},
         "platform": {"os": engine["os"], "arch": engine["arch"]},
         "engine_labels": dict(engine.get("labels") or {}),
         "capacity": dict(seen["capacity"]),

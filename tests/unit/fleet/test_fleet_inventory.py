@@ -93,3 +93,40 @@ def test_host_text_is_escaped_in_messages():
     with pytest.raises(StowageError) as caught:
         build(fleet={**FLEET, "name": "\x1b[31m{{ lookup('pipe', 'id') }}"})
     assert "\x1b" not in str(caught.value)
+
+
+def test_what_only_placement_reads_is_there_if_stated():
+    stated = {
+        "stowage_taints": ["gpu=yes:NoSchedule"],
+        "stowage_resources": {"gpu": ["GPU-a", "GPU-b"], "licence": 3},
+        "stowage_storage": {"fast": "100G", "slow": 5},
+    }
+    node = build(hosts=hosts(**stated))["nodes"][1]
+    assert node["taints"] == ["gpu=yes:NoSchedule"]
+    assert node["resources"] == {"gpu": ["GPU-a", "GPU-b"], "licence": 3}
+    assert node["storage"] == {"fast": 100 * 2**30, "slow": 5}
+
+
+@pytest.mark.parametrize(
+    ("given", "place", "contains"),
+    [
+        ({"stowage_taints": ["gpu"]}, "stowage_taints[0]", "write key=value:NoSchedule"),
+        ({"stowage_taints": ["gpu:NoShedule"]}, "stowage_taints[0]", "did you mean NoSchedule?"),
+        ({"stowage_taints": "gpu:NoSchedule"}, "stowage_taints", "is not a list"),
+        ({"stowage_resources": {"gpu": 0.5}}, "stowage_resources.gpu", "not a whole number"),
+        ({"stowage_resources": {"gpu": -1}}, "stowage_resources.gpu", "not between 0"),
+        ({"stowage_resources": {"gpu": float("nan")}}, "stowage_resources.gpu", "not a finite number"),
+        ({"stowage_resources": {"gpu": ["a", "a"]}}, "stowage_resources.gpu", "named twice"),
+        ({"stowage_resources": ["gpu"]}, "stowage_resources", "not a mapping"),
+        ({"stowage_resources": {"cpus": 4}}, "stowage_resources.cpus", "is observed"),
+        ({"stowage_storage": {"fast": "many"}}, "stowage_storage.fast", "not a whole number"),
+        ({"stowage_storage": {"fast": -5}}, "stowage_storage.fast", "not between 0"),
+        ({"stowage_storage": "fast"}, "stowage_storage", "not a mapping"),
+    ],
+)
+def test_refused_of_what_only_placement_reads(given, place, contains):
+    with pytest.raises(StowageError) as caught:
+        build(hosts=hosts(**given))
+    (problem,) = caught.value.problems
+    assert (problem.code, problem.place) == ("STW-INVENTORY", f"host n2: {place}")
+    assert contains in str(problem)

@@ -1,0 +1,94 @@
+# Copyright: Stowage contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The table's rows of deploy and x-stowage."""
+
+from __future__ import annotations
+
+from .key_rows import Key, rows
+
+DEPLOY: list[Key] = [
+    *rows(
+        "services.*.deploy",
+        """
+mode | applied | string | applies | applies | replicated or global; jobs are refused for now
+replicas | applied | int? | applies | applies | 0 to 10000
+labels | applied | labels | applies | information | Traefik labels are read here
+endpoint_mode | applied | string | applies | applies | dnsrr; vip with a warning: names give all addresses
+placement | applied | section:services.*.deploy.placement | applies | ignores | as Swarm
+resources | applied | section:services.*.deploy.resources | applies | applies | as Swarm
+restart_policy | applied | section:services.*.deploy.restart_policy | applies | applies | Docker's restart policy
+update_config | applied | section:services.*.deploy.update_config | applies | partly | as Swarm; see defaults
+rollback_config | applied | section:services.*.deploy.rollback_config | applies | ignores | as Swarm
+placement.constraints | applied | strings_repeated | applies | ignores | as Swarm
+placement.preferences | applied | sections:services.*.deploy.placement.preferences[] | applies | ignores | as Swarm
+placement.preferences[].spread | applied | string | applies | ignores | as Swarm
+placement.max_replicas_per_node | applied | count | applies | ignores | as Swarm
+resources.limits | applied | section:services.*.deploy.resources.limits | applies | applies | as Swarm
+resources.limits.cpus | applied | cpus | applies, text | applies | as Swarm; a number is read too
+resources.limits.memory | applied | size | applies | applies | as Swarm
+resources.limits.pids | applied | count | applies | applies | as Swarm
+resources.reservations | applied | section:services.*.deploy.resources.reservations | applies | applies | as Swarm
+resources.reservations.cpus | applied | cpus | applies, text | ignores | as Swarm; a number is read too
+resources.reservations.memory | applied | size | applies | applies | as Swarm
+resources.reservations.generic_resources | applied | generic_resources | applies | ignores | as Swarm
+resources.reservations.devices | refused | any | refuses | applies | not supported yet
+restart_policy.condition | applied | string | applies | applies | any, on-failure, none
+restart_policy.max_attempts | applied | count? | applies | applies | with on-failure
+restart_policy.delay | warned | duration? | applies | applies | no effect: Docker's own back-off
+restart_policy.window | warned | duration? | applies | applies | no effect: Docker's own back-off
+""",
+    ),
+    *(
+        key
+        for part in ("update_config", "rollback_config")
+        for key in rows(
+            f"services.*.deploy.{part}",
+            """
+parallelism | applied | count? | applies | applies | as Swarm, 1 if not stated, 0 is all
+delay | applied | duration | applies | applies | as Swarm
+failure_action | applied | string | applies | applies | pause, continue, rollback
+monitor | applied | duration | applies | applies | 5s, or 0s with a healthcheck, if not stated
+max_failure_ratio | applied | number | applies | applies | as Swarm
+order | applied | order | applies | applies | start-first or stop-first
+""",
+        )
+    ),
+    *rows(
+        "services.*.x-stowage",
+        """
+drain | applied | duration? | unknown | unknown | time between traffic off and stop, 2s if not stated
+ready_timeout | applied | duration? | unknown | unknown | time a new container may take to become healthy
+placement | applied | section:services.*.x-stowage.placement | unknown | unknown | see its keys
+placement.strategy | applied | string | unknown | unknown | spread, binpack or round_robin
+placement.hosts | applied | strings_or_one | unknown | unknown | only these hosts, by inventory name
+allow_host_paths | applied | strings_or_one | unknown | unknown | guarded host paths this service may mount
+allow_privileged | applied | bool | unknown | unknown | allows cap_add: [ALL]
+""",
+    ),
+    *rows(
+        "services.*.x-stowage.placement",
+        """
+constraints | applied | rules | unknown | unknown | Swarm's and more, see scheduling.md
+spread | applied | sections:services.*.x-stowage.placement.spread[] | unknown | unknown | even over the values of a key
+spread[].over | applied | string | unknown | unknown | node.labels.zone
+spread[].max_skew | applied | int? | unknown | unknown | a rule, not a wish: never more uneven than this
+affinity | applied | sections:services.*.x-stowage.placement.affinity[] | unknown | unknown | near to others
+affinity[].service | applied | string | unknown | unknown | of this stack, or the full name of another's
+affinity[].group | applied | string | unknown | unknown | a group that services say they are of
+affinity[].domain | applied | string | unknown | unknown | node.hostname if not stated, or node.labels.rack
+affinity[].weight | applied | int? | unknown | unknown | 1 to 100, 10 if not stated
+affinity[].required | applied | bool | unknown | unknown | true: a rule, not a wish
+anti_affinity | applied | sections:services.*.x-stowage.placement.anti_affinity[] | unknown | unknown | far from others
+anti_affinity[].service | applied | string | unknown | unknown | of this stack, or the full name of another's
+anti_affinity[].group | applied | string | unknown | unknown | a group that services say they are of
+anti_affinity[].domain | applied | string | unknown | unknown | node.hostname if not stated, or node.labels.rack
+anti_affinity[].weight | applied | int? | unknown | unknown | 1 to 100, 10 if not stated
+anti_affinity[].required | applied | bool | unknown | unknown | true: a rule, not a wish
+groups | applied | strings_or_one | unknown | unknown | names that affinities of others can use
+tolerations | applied | strings_or_one | unknown | unknown | taints that do not keep it off
+priority | applied | int? | unknown | unknown | higher is placed first, 0 if not stated
+preempt | applied | bool | unknown | unknown | true: it may displace what has a lower priority
+stateful | applied | bool? | unknown | unknown | true if it has a local volume, if not stated
+""",
+    ),
+]

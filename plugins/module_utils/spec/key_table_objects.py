@@ -1,0 +1,68 @@
+# Copyright: Stowage contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The table's rows of networks, volumes, configs and secrets."""
+
+from __future__ import annotations
+
+from .key_rows import Key, rows
+
+OBJECTS: list[Key] = [
+    *rows(
+        "networks.*",
+        """
+name | applied | string | applies | applies | kept, no effect
+driver | applied | string | applies | applies | overlay or bridge, realised as the fleet network
+driver_opts | warned | labels | applies | applies | no effect; encrypted is refused
+external | applied | external | applies | applies | realised as the fleet network, with a warning
+attachable | applied | bool | applies | applies | every container of the fleet is on it
+internal | applied | bool | applies | applies | true is refused: not enforced yet
+ipam | applied | section:networks.*.ipam | applies | applies | stated subnets are refused
+labels | applied | labels | applies | applies | kept, no effect
+enable_ipv4 | refused | any | refuses | applies | not supported
+enable_ipv6 | refused | any | refuses | applies | not supported
+ipam.driver | applied | string | applies | applies | default only
+ipam.config | applied | sections:networks.*.ipam.config[] | applies | applies | refused when stated
+ipam.config[].subnet | applied | string | applies | applies | refused: addresses come from the plan
+ipam.config[].gateway | refused | string | refuses | applies | addresses come from the plan
+ipam.config[].ip_range | refused | string | refuses | applies | addresses come from the plan
+ipam.config[].aux_addresses | refused | any | refuses | applies | addresses come from the plan
+ipam.options | refused | any | refuses | applies | not supported
+""",
+    ),
+    *rows(
+        "volumes.*",
+        """
+name | applied | string | applies | applies | as Swarm, else <stack>_<name>
+driver | applied | string | applies | applies | as Swarm
+driver_opts | applied | labels | applies | applies | as Swarm
+external | applied | external | applies | applies | as Swarm: must exist on the host
+labels | applied | labels | applies | applies | as Swarm
+""",
+    ),
+    *rows(
+        "configs.*",
+        """
+name | applied | string | applies | applies | as Swarm, else <stack>_<name>
+file | applied | path | applies | applies | read on the controller, beside the first file
+content | applied | string | refuses | applies | as Compose
+external | applied | external | applies | applies | refused when used: give a file
+labels | applied | labels | applies | ignores | kept, no effect
+environment | refused | any | refuses | applies | use content with a variable
+template_driver | refused | string | applies | ignores | not supported
+""",
+    ),
+    *rows(
+        "secrets.*",
+        """
+name | applied | string | applies | applies | as Swarm, else <stack>_<name>
+file | applied | path | applies | applies | read on the controller, beside the first file
+external | applied | external | applies | applies | refused when used: give a file
+labels | applied | labels | applies | ignores | kept, no effect
+content | refused | any | refuses | refuses | a value has no place in a stack file
+environment | refused | any | refuses | applies | give a file
+driver | refused | string | applies | refuses | not supported
+driver_opts | refused | labels | applies | refuses | not supported
+template_driver | refused | string | applies | refuses | not supported
+""",
+    ),
+]

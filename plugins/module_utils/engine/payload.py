@@ -201,9 +201,10 @@ def _mount(mount: Mapping[str, Any], task: Task) -> dict[str, Any]:
     if mount.get("read_only"):
         result["ReadOnly"] = True
     bind, volume, tmpfs = (mount.get(kind) or {} for kind in ("bind", "volume", "tmpfs"))
-    if mount["type"] == "bind":
-        # Never CreateMountpoint: a source that is missing must stop the start, as in Swarm.
-        result["BindOptions"] = {"Propagation": bind.get("propagation") or "rprivate"}
+    if mount["type"] == "bind" and bind.get("propagation"):
+        # Unstated, the Engine picks what suits the source. Never CreateMountpoint: a source that is missing must stop the
+        # start, as in Swarm.
+        result["BindOptions"] = {"Propagation": bind["propagation"]}
     if mount["type"] == "volume" and volume.get("nocopy"):
         result["VolumeOptions"] = {"NoCopy": True}
     if mount["type"] == "tmpfs":

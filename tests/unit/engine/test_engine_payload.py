@@ -105,15 +105,7 @@ def body(template=None, **context):
         (
             {"mounts": [{"type": "bind", "source": "/a", "target": "/b", "read_only": True}]},
             "HostConfig/Mounts",
-            [
-                {
-                    "Type": "bind",
-                    "Source": "/a",
-                    "Target": "/b",
-                    "ReadOnly": True,
-                    "BindOptions": {"Propagation": "rprivate"},
-                }
-            ],
+            [{"Type": "bind", "Source": "/a", "Target": "/b", "ReadOnly": True}],
         ),
         (
             {"mounts": [{"type": "tmpfs", "target": "/t", "tmpfs": {"size": 5, "mode": 511}}]},

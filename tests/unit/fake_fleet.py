@@ -187,6 +187,7 @@ class FakeFleet:
                 "exit_code": 0,
                 "image": template["image"],
                 "tampered": False,
+                **{key: task[key] for key in ("devices", "ports") if key in task},
             }
         if task["one_shot"]:
             host["containers"][task["name"]].update(state="exited", health="none")

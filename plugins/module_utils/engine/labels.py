@@ -7,24 +7,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..canonical import digest
+from ..canonical import digest, dumps
 
 SCHEMA = "1"
 CHECKED = ("schema", "fleet", "stack", "service", "slot", "spec", "ip")
+GIVEN = ("devices", "ports")  # what the plan chose for the task, as JSON; only where it chose any
 NAMESPACE = "com.docker.stack.namespace"
 Labels = Mapping[str, str]
 
 
 def task_labels(fleet: str, task: Mapping[str, Any]) -> dict[str, str]:
-    """The labels of a task's container. task: name, stack, service, slot, spec, ip."""
+    """The labels of a task's container. task: name, stack, service, slot, spec, ip, and what was chosen for it."""
     found = {"schema": SCHEMA, "fleet": fleet, **{key: str(task[key]) for key in CHECKED[2:]}}
     labels = {f"stowage.{key}": found[key] for key in CHECKED}
+    labels.update({f"stowage.{key}": dumps(task[key]) for key in GIVEN if task.get(key)})
     return {**labels, "stowage.check": checksum(task["name"], labels), NAMESPACE: str(task["stack"])}
 
 
 def checksum(name: str, labels: Labels) -> str:
     """16 hex digits over the container's name and its stowage labels: copied labels do not fit another container."""
-    return digest([name, *(labels.get(f"stowage.{key}") for key in CHECKED)])[:16]
+    given = [labels[f"stowage.{key}"] for key in GIVEN if f"stowage.{key}" in labels]
+    return digest([name, *(labels.get(f"stowage.{key}") for key in CHECKED), *given])[:16]
 
 
 def ours(labels: Labels | None, fleet: str) -> bool:

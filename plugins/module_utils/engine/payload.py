@@ -96,8 +96,10 @@ def named_volumes(template: Template, task: Task) -> list[tuple[str, str]]:
 
 def _process(template: Template, task: Task) -> dict[str, Any]:
     body: dict[str, Any] = {}
-    if template.get("environment"):
-        body["Env"] = [_variable(k, v, task) for k, v in sorted(template["environment"].items())]
+    if template.get("environment") or task.get("devices"):
+        chosen = _device_variables(task.get("devices") or {})
+        variables = {**(template.get("environment") or {}), **chosen}
+        body["Env"] = [_variable(k, v, task) for k, v in sorted(variables.items())]
     if template.get("hostname"):
         body["Hostname"] = fill(str(template["hostname"]), task)
     if template.get("command") is not None:
@@ -110,6 +112,11 @@ def _process(template: Template, task: Task) -> dict[str, Any]:
     if template.get("healthcheck"):
         body["Healthcheck"] = _healthcheck(template["healthcheck"])
     return body
+
+
+def _device_variables(devices: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """DOCKER_RESOURCE_GPU=GPU-a,GPU-b, as Swarm tells a task which devices are its own."""
+    return {f"DOCKER_RESOURCE_{kind.upper()}": ",".join(sorted(names)) for kind, names in devices.items()}
 
 
 def _variable(key: str, value: Any, task: Task) -> str:
@@ -139,7 +146,7 @@ def _host_config(template: Template, task: Task, context: Mapping[str, Any]) -> 
     }
     config.update({api: template[key] for key, api in _HOST_KEYS.items() if template.get(key) is not None})
     if template.get("ports"):
-        config["PortBindings"] = _bindings(template["ports"])
+        config["PortBindings"] = _bindings(template["ports"], task.get("ports") or {})
     if template.get("ulimits"):
         config["Ulimits"] = [_ulimit(name, limit) for name, limit in sorted(template["ulimits"].items())]
     if template.get("logging"):
@@ -201,10 +208,9 @@ def _mount(mount: Mapping[str, Any], task: Task) -> dict[str, Any]:
     if mount.get("read_only"):
         result["ReadOnly"] = True
     bind, volume, tmpfs = (mount.get(kind) or {} for kind in ("bind", "volume", "tmpfs"))
-    if mount["type"] == "bind" and bind.get("propagation"):
-        # Unstated, the Engine picks what suits the source. Never CreateMountpoint: a source that is missing must stop the
-        # start, as in Swarm.
-        result["BindOptions"] = {"Propagation": bind["propagation"]}
+    if mount["type"] == "bind":
+        # Never CreateMountpoint: a source that is missing must stop the start, as in Swarm.
+        result["BindOptions"] = {"Propagation": bind.get("propagation") or "rprivate"}
     if mount["type"] == "volume" and volume.get("nocopy"):
         result["VolumeOptions"] = {"NoCopy": True}
     if mount["type"] == "tmpfs":
@@ -231,13 +237,20 @@ def _port_key(port: Mapping[str, Any]) -> str:
     return f"{int(port['target'])}/{port.get('protocol') or 'tcp'}"
 
 
-def _bindings(ports: Iterable[Mapping[str, Any]]) -> dict[str, list[dict[str, str]]]:
-    """Bindings of ports in mode host; published 0 is a port that the Engine picks."""
+def _bindings(ports: Iterable[Mapping[str, Any]], chosen: Mapping[str, int]) -> dict[str, list[dict[str, str]]]:
+    """Bindings of ports in mode host; published 0 is a port that the Engine picks, of a range the plan picked one."""
     found: dict[str, list[dict[str, str]]] = {}
     for port in ports:
-        published = str(port.get("published") or "")
+        published = str(chosen.get(_range(port)) or port.get("published") or "")
         found.setdefault(_port_key(port), []).append({"HostIp": port.get("host_ip") or "", "HostPort": published})
     return found
+
+
+def _range(port: Mapping[str, Any]) -> str:
+    """A range as the scheduler names it: `8000-8010/tcp`, `192.0.2.1:8000-8010/tcp`."""
+    address = str(port.get("host_ip") or "")
+    host = f"[{address}]:" if ":" in address else f"{address}:" if address else ""
+    return f"{host}{port.get('published')}-{port.get('published_end')}/{port.get('protocol') or 'tcp'}"
 
 
 def _ulimit(name: str, limit: Any) -> dict[str, Any]:

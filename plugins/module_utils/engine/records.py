@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -63,7 +64,33 @@ def container(entry: Entry) -> dict[str, Any]:
         "health": health_of(status),
         "image": str(entry.get("Image", "")),
         "tampered": tampered(name, labels),
+        **given(labels),
     }
+
+
+def given(labels: Mapping[str, str]) -> dict[str, Any]:
+    """{devices: {kind: {device: share}}, ports: {range: port}} that the plan chose for a container, where it did."""
+    found = {}
+    for key, right in (("devices", _devices), ("ports", _ports)):
+        try:
+            value = json.loads(labels.get(f"stowage.{key}") or "null")
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(value, dict) and value and right(value):
+            found[key] = value
+    return found
+
+
+def _devices(value: Mapping[str, Any]) -> bool:
+    return all(isinstance(names, dict) and all(_part(share) for share in names.values()) for names in value.values())
+
+
+def _part(share: Any) -> bool:
+    return isinstance(share, (int, float)) and not isinstance(share, bool) and 0 < share <= 1
+
+
+def _ports(value: Mapping[str, Any]) -> bool:
+    return all(isinstance(port, int) and not isinstance(port, bool) and 0 < port < 65536 for port in value.values())
 
 
 def containers(entries: Iterable[Entry], fleet: str) -> list[dict[str, Any]]:

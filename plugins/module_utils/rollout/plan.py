@@ -4,23 +4,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from ..canonical import digest
 from ..errors import Problem, StowageError, raise_all
 from ..fleet import holders, owned, schedulable_nodes, serving_tasks, unknown_nodes, unknown_tasks
-from ..scheduler import schedule
 from ..storage import blocked_by_volumes
 from .addresses import Addresses
 from .changes import STARTERS, Change, Wanted, leaving_changes, name_changes, wanted_change
+from .placing import Question, answer, held_entries, question
 from .steps import Step, endpoints_step, number, steps
 from .waves import waves
 
 SCHEMA = 1
-STATED = ("affinities", "groups", "tolerations", "priority", "preempt", "stateful")  # in a placement only if stated
+OPTIONAL = ("preempted", "rebalance", "repair")  # causes of moves that nothing on the host itself asks for
 Plan = dict[str, Any]
-Placements = dict[str, list[tuple[str, str]]]
+Placements = dict[str, list[tuple[str, str, dict[str, Any]]]]  # {service: [(slot, node, devices and ports)]}
 Digests = Callable[[list[dict[str, Any]]], Mapping[str, str]]
 
 
@@ -36,6 +36,7 @@ class World(NamedTuple):
     containers: list[dict[str, Any]]
     away: list[dict[str, Any]]
     serving: list[dict[str, Any]]
+    slots: dict[tuple[str, str], list[dict[str, Any]]]  # the containers of each slot, its holder first
 
 
 def plan(
@@ -51,7 +52,8 @@ def plan(
     [names]. observations: {node: Observation}; a node without one is unknown. endpoint_digests(tasks) gives, per node,
     the digest of the endpoints that these serving tasks mean ({node: hex}); what a host has on disk is compared
     with it. options: assume_lost [nodes], recreate_volumes [names], prune_stacks [names],
-    allow_unknown (true: tasks that nobody ever told of are placed although hosts are unknown).
+    allow_unknown (true: tasks that nobody ever told of are placed although hosts are unknown), rebalance
+    {max_moves, stateful}.
     Raises StowageError (STW-NETWORK, STW-ADDRESSES, and what the scheduler refuses).
     """
     world = _world(fleet, compiled, observations, options or {})
@@ -90,16 +92,19 @@ def _world(
     options: Mapping[str, Any],
 ) -> World:
     services = {service["name"]: service for service in sorted(compiled["services"], key=lambda one: one["name"])}
+    specs = {name: digest(service["template"]) for name, service in services.items()}
+    containers = owned(observations)
     return World(
         fleet=fleet,
         compiled=compiled,
         observations=observations,
         options=options,
         services=services,
-        specs={name: digest(service["template"]) for name, service in services.items()},
-        containers=owned(observations),
+        specs=specs,
+        containers=containers,
         away=unknown_tasks(fleet, observations),
         serving=serving_tasks(fleet, observations, services.values()),
+        slots=holders(containers, specs),
     )
 
 
@@ -123,71 +128,40 @@ def _natural(slot: str) -> tuple[int, int, str]:
     return (0, int(slot), "") if slot.isdigit() else (1, 0, slot)
 
 
+def _question(world: World, blocked: Container[str]) -> Question:
+    """What the scheduler is asked."""
+    held = held_entries(world.services, world.slots, world.away)
+    nodes = schedulable_nodes(world.fleet, world.observations)
+    return question(nodes, world.services, held, blocked, world.options)
+
+
 def _place(world: World, blocked: Mapping[str, Problem]) -> tuple[Placements, dict[str, Any]]:
     """Ask the scheduler; a blocked service keeps exactly what it has."""
-    slots = holders(world.containers, world.specs)
-    services = world.services
-    held = [(name, slot, found[0]["node"]) for (name, slot), found in slots.items()]
-    held += [
-        (task["service"], task["slot"], task["node"])
-        for task in world.away
-        if (task["service"], task["slot"]) not in slots
-    ]
-    current = [
-        {"service": name, "slot": _slot(services[name], slot), "node": node}
-        for name, slot, node in held
-        if name in services
-    ]
-    wanted = [scheduled(service) for name, service in services.items() if name not in blocked]
-    free = [entry for entry in current if entry["service"] not in blocked]
-    nodes = schedulable_nodes(world.fleet, world.observations)
-    asked: dict[str, Any] = {"assume_lost": list(world.options.get("assume_lost", ()))}
-    if world.options.get("allow_unknown"):
-        asked["unknown_missing"] = "place"
-    result = schedule(nodes, wanted, free, asked)
-    placed: Placements = {name: [] for name in services}
-    for entry in result["placements"] + [entry for entry in current if entry["service"] in blocked]:
-        placed[entry["service"]].append((str(entry["slot"]), entry["node"]))
+    result = answer(_question(world, blocked))
+    held = held_entries(world.services, world.slots, world.away)
+    placed: Placements = {name: [] for name in world.services}
+    for entry in result["placements"] + [entry for entry in held if entry["service"] in blocked]:
+        given = {key: entry[key] for key in ("devices", "ports") if entry.get(key)}
+        placed[entry["service"]].append((str(entry["slot"]), entry["node"], given))
     return placed, result
-
-
-def _slot(service: Mapping[str, Any], slot: str) -> int | str:
-    return int(slot) if slot.isdigit() and not service["mode"].startswith("global") else slot
-
-
-def scheduled(service: Mapping[str, Any]) -> dict[str, Any]:
-    """The scheduler's view of a Service (its public contract: DESIGN 3)."""
-    placement = service["placement"]
-    return {
-        "name": service["name"],
-        "mode": service["mode"],
-        "replicas": service["replicas"],
-        "reservations": dict(service["reservations"]),
-        "ports": [dict(port) for port in service["ports"] if port["mode"] == "host" and port["published"]],
-        "constraints": list(placement["constraints"]),
-        "preferences": [dict(preference) for preference in placement["preferences"]],
-        "max_replicas_per_node": placement["max_replicas_per_node"],
-        "strategy": placement.get("strategy") or "spread",
-        "hosts": list(placement.get("hosts") or []),
-        "volumes": sorted({volume["name"] for volume in service["volumes"]}),
-        **{key: placement[key] for key in STATED if placement.get(key) is not None},
-    }
 
 
 def _changes(
     world: World, placed: Placements, result: Mapping[str, Any], blocked: Mapping[str, Problem]
 ) -> list[Change]:
-    slots = holders(world.containers, world.specs)
     changes = []
+    causes = {(one["service"], str(one["slot"])): one["cause"] for one in result["moves"] if one["to"]}
     for name, service in world.services.items():
-        for slot, node in placed[name]:
+        for slot, node, given in placed[name]:
             if node not in world.observations or name in blocked:
                 continue
             why = reason_words(result["reasons"].get(f"{name}.{slot}"))
             wanted = Wanted(service, slot, node, world.specs[name], why)
-            change = wanted_change(wanted, slots.get((name, slot), []))
+            change = wanted_change(wanted, world.slots.get((name, slot), []))
+            if change and change["change"] == "move" and causes.get((name, slot)) in OPTIONAL:
+                change["reason"] = f"{causes[(name, slot)]}: {change['reason']}"
             if change:
-                changes.append(change)
+                changes.append({**change, **given})
     return changes
 
 
@@ -216,9 +190,10 @@ def _leaving(world: World, changes: list[Change], placed: Placements) -> list[Ch
     managed = set(world.compiled.get("stacks", ())) | set(world.options.get("prune_stacks", ()))
     ours = [container for container in world.containers if container["stack"] in managed]
     homeless = {(c["service"], c["slot"]) for c in changes if c["change"] == "blocked"}
-    needed = homeless | {(name, slot) for name, tasks in placed.items() for slot, _node in tasks}
+    needed = homeless | {(name, slot) for name, tasks in placed.items() for slot, _node, _given in tasks}
     used = {c["name"] for c in changes if "name" in c} | {c["replaces"]["name"] for c in changes if c["replaces"]}
-    used |= {found[0]["name"] for key, found in holders(ours, world.specs).items() if key in needed}
+    for key in needed.intersection(world.slots):
+        used |= {one["name"] for one in [c for c in world.slots[key] if c["stack"] in managed][:1]}
     return leaving_changes(ours, used, world.services)
 
 
@@ -253,7 +228,7 @@ def _summary(changes: list[Change], placed: Placements, unknown: list[dict[str, 
     counts = {kind: sum(1 for c in changes if c["change"] == kind) for kind in kinds}
     touched = {(c["service"], c["slot"]) for c in changes if c["change"] in STARTERS}
     elsewhere = {(task["service"], task["slot"]) for task in unknown}
-    every = {(name, slot) for name, tasks in placed.items() for slot, _node in tasks}
+    every = {(name, slot) for name, tasks in placed.items() for slot, _node, _given in tasks}
     counts["unknown"] = len(every & elsewhere)
     counts["unchanged"] = len(every - touched - elsewhere)
     return counts

@@ -151,4 +151,5 @@ def start_task(change: Change, service: Mapping[str, Any]) -> dict[str, Any]:
         "ready_timeout": float(service["ready_timeout"]),
         "one_shot": one_shot(service),
         "publish": not one_shot(service),
+        **{key: change[key] for key in ("devices", "ports") if change.get(key)},
     }

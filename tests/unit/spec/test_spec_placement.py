@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ansible_collections.stowage.fleet.plugins.module_utils.rollout.plan import scheduled
+from ansible_collections.stowage.fleet.plugins.module_utils.rollout.placing import scheduled
 from ansible_collections.stowage.fleet.plugins.module_utils.scheduler import schedule
 from ansible_collections.stowage.fleet.plugins.module_utils.spec import compile_services, load
 

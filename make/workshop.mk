@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 RESULTS := .cache/results
 export STOWAGE_DATA
 
-.PHONY: tools lint lint-python lint-shell lint-yaml sanity changelog-lint unit package lab-test test test-all molecule faults conformance matrix bench docs units-ansible-test changelog
+.PHONY: tools lint lint-python lint-shell lint-yaml sanity changelog-lint unit package lab-test test-stacks test test-all molecule faults conformance matrix bench docs units-ansible-test changelog
 
 tools: setup  ## Install what the workshop needs (Debian packages when root, Python packages)
 	@scripts/tools $(VENV)
@@ -45,10 +45,13 @@ test:  ## Run lint, unit, package and lab tests; less than 25 minutes on two cor
 	@scripts/stages lint unit package lab-test
 
 test-all:  ## Run everything: test, and molecule, faults, conformance, ansible-test units, core versions
-	@scripts/stages lint unit package units-ansible-test matrix lab-test molecule faults conformance
+	@scripts/stages lint unit package units-ansible-test matrix lab-test test-stacks molecule faults conformance
 
 molecule: tools  ## Run the Molecule scenarios on a lab
 	scripts/molecule $(VENV)
+
+test-stacks: tools  ## Deploy ten real stack files of STOWAGE_DATA, unchanged, on a lab (4 minutes)
+	STOWAGE_LONG=1 scripts/lab-test $(VENV) tests/lab/test_real_stacks.py
 
 faults: tools  ## Kill controllers and hosts in the middle of deploys
 	scripts/lab-test $(VENV) tests/faults

@@ -14,7 +14,7 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.stowage.fleet.plugins.module_utils import rollout
 from ansible_collections.stowage.fleet.plugins.module_utils.errors import Problem, StowageError, raise_all
-from ansible_collections.stowage.fleet.plugins.plugin_utils import controller
+from ansible_collections.stowage.fleet.plugins.plugin_utils import asking, controller
 
 display = Display()
 
@@ -28,7 +28,15 @@ ARGUMENTS = {
     "assume_lost": {"type": "raw"},
     "recreate_volumes": {"type": "raw"},
     "prune_stacks": {"type": "raw"},
+    "rebalance": {"type": "raw"},
     "explain": {"type": "raw"},
+    "observation": {"type": "path"},
+    "observation_to": {"type": "path"},
+    "without": {"type": "raw"},
+    "without_group": {"type": "raw"},
+    "add_hosts": {"type": "raw"},
+    "scale": {"type": "raw"},
+    "survive": {"type": "raw", "default": False},
 }
 
 
@@ -44,15 +52,16 @@ class ActionModule(ActionBase):
         super().run(tmp, task_vars)
         _valid, args = self.validate_argument_spec(ARGUMENTS)
         with controller.refusals():
-            made, observations = self._plan(args, task_vars)
+            made, observations, asked = self._plan(args, task_vars)
             shown_as_diff = self._task.diff and made["steps"] and args["purpose"] == "deploy"
             for line in [] if shown_as_diff else rollout.plan_lines(made):
                 display.display(line)
-            for line in rollout.explain_lines(made, controller.names(args["explain"])):
+            for line in self._answers(args, task_vars, asked):
                 display.display(line)
             if args["save_to"]:
-                Path(args["save_to"]).parent.mkdir(parents=True, exist_ok=True)
-                Path(args["save_to"]).write_text(rollout.dump(made), encoding="utf-8")
+                _write(args["save_to"], rollout.dump(made))
+            if args["observation_to"] and observations and not args["observation"]:
+                _write(args["observation_to"], rollout.dump_observations(made["fleet"]["name"], observations))
             if args["purpose"] == "deploy":
                 rollout.refuse_unknown(made, controller.truth(args["allow_unknown"], "stowage_allow_unknown"))
             going = args["purpose"] == "deploy" and not self._task.check_mode and bool(made["steps"])
@@ -69,22 +78,27 @@ class ActionModule(ActionBase):
             "diff": {"prepared": rollout.diff_text(made)},
         }
 
-    def _plan(self, args: Mapping[str, Any], task_vars: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-        """The plan (made now, or taken from a file when nothing moved under it) and the observations."""
+    def _plan(self, args: Mapping[str, Any], task_vars: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any], Any]:
+        """The plan (made now, or taken from a file when nothing moved under it), the observations, and what to ask."""
         fleet = controller.fleet_of(task_vars, self._templar)
         compiled = controller.compiled_stacks(fleet, task_vars, self._templar)
         raise_all(controller.endpoint_problems(fleet, compiled["services"]))
         lists = ("assume_lost", "recreate_volumes", "prune_stacks")
         options: dict[str, Any] = {key: controller.names(args[key]) for key in lists}
         options["allow_unknown"] = controller.truth(args["allow_unknown"], "stowage_allow_unknown")
+        options.update(asking.rebalance(args["rebalance"]))
         if args["saved"]:
             path = Path(args["saved"])
             text = path.read_text(encoding="utf-8") if path.is_file() else ""
             made = rollout.parse(text, str(path), fleet["name"])
             options = made["made_from"]["options"]
             rollout.refuse_stale_inputs(made, rollout.made_from(fleet, compiled, {}, options))
-            return made, {}
+            return made, {}, None
         observations = controller.observations_of(task_vars, fleet, args["observed"])
+        if args["observation"]:
+            path = Path(args["observation"])
+            text = path.read_text(encoding="utf-8") if path.is_file() else ""
+            observations = rollout.parse_observations(text, str(path), fleet)
         made = rollout.plan(
             fleet,
             compiled,
@@ -92,7 +106,19 @@ class ActionModule(ActionBase):
             lambda tasks: controller.endpoint_digests(fleet, compiled["services"], tasks),
             options,
         )
-        return made, observations
+        return made, observations, (fleet, compiled, observations, options)
+
+    def _answers(self, args: Mapping[str, Any], task_vars: Mapping[str, Any], asked: Any) -> list[str]:
+        """Why, and what if, as lines. asked: the arguments of rollout.asked_of(); none for a saved plan."""
+        tasks, wish = controller.names(args["explain"]), asking.wish(args, task_vars["groups"])
+        if not (tasks or wish):
+            return []
+        if asked is None:
+            fix = "ask without -e stowage_plan_file, or use stowage.fleet.plan -e observation=..."
+            raise StowageError(Problem("STW-OPTION", "explain", "a saved plan answers no questions", fix))
+        question, blocked = rollout.asked_of(*asked)
+        lines = rollout.why_lines(question, tasks, blocked) if tasks else []
+        return [*lines, *(rollout.what_if_lines(question, wish) if wish else [])]
 
     def _begin(self, args: Mapping[str, Any], made: dict[str, Any], observations: Mapping[str, Any]) -> str:
         """Write the run's files; refuse when a living run holds a host."""
@@ -118,3 +144,8 @@ class ActionModule(ActionBase):
         controller.write_json(directory / "state.json", rollout.begin(made["serving"]))
         controller.write_json(directory / "run.json", {"run": identity, "takeover": takeover})
         return str(directory)
+
+
+def _write(path: str, text: str) -> None:
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    Path(path).write_text(text, encoding="utf-8")

@@ -45,9 +45,36 @@ options:
   prune_stacks:
     description: Stacks (list or comma-separated) without a stack file that shall be removed.
     type: raw
+  rebalance:
+    description: Most tasks to move only to even hosts out; or a dict of C(max_moves) and C(stateful).
+    type: raw
   explain:
     description: Tasks (service.slot, list or comma-separated) whose placement shall be explained.
     type: raw
+  observation:
+    description: File with saved observations to plan from instead of what was observed now. No host needs to answer.
+    type: path
+  observation_to:
+    description: File to save the observations in.
+    type: path
+  without:
+    description: What if these hosts (list or comma-separated) were lost. Only shown.
+    type: raw
+  without_group:
+    description: What if the hosts of these inventory groups were lost. Only shown.
+    type: raw
+  add_hosts:
+    description:
+      - What if there were more hosts. A number of copies of the first active host, V(3*n1) for copies of another one,
+        or a list of nodes as P(stowage.fleet.schedule#filter) takes them. Only shown.
+    type: raw
+  scale:
+    description: What if services had other numbers of replicas (C(web=9), list, comma-separated or dict). Only shown.
+    type: raw
+  survive:
+    description: Report for each host which tasks would have no home if it were lost. Only shown.
+    type: raw
+    default: false
 attributes:
   check_mode:
     support: full

@@ -58,8 +58,7 @@ def plan(
     """
     world = _world(fleet, compiled, observations, options or {})
     unknown = unknown_nodes(fleet, observations)
-    recreate = sorted(world.options.get("recreate_volumes", ()))
-    blocked = blocked_by_volumes(world.services.values(), observations, unknown, recreate)
+    blocked = _blocked(world)
     placed, result = _place(world, blocked)
     changes = _changes(world, placed, result, blocked) + _blocked_changes(blocked, result)
     changes += _leaving(world, changes, placed)
@@ -79,7 +78,7 @@ def plan(
         "summary": _summary(changes, placed, world.away),
         "warnings": _warnings(world, result),
         "expect": {node: observations[node]["objects"] for node in sorted(observations)},
-        "options": {"recreate_volumes": recreate},
+        "options": {"recreate_volumes": sorted(world.options.get("recreate_volumes", ()))},
         "steps": _steps(world, changes, endpoint_digests),
     }
     return {**made, "digest": digest(made)}
@@ -126,6 +125,24 @@ def made_from(
 
 def _natural(slot: str) -> tuple[int, int, str]:
     return (0, int(slot), "") if slot.isdigit() else (1, 0, slot)
+
+
+def _blocked(world: World) -> dict[str, Problem]:
+    unknown = unknown_nodes(world.fleet, world.observations)
+    recreate = sorted(world.options.get("recreate_volumes", ()))
+    return blocked_by_volumes(world.services.values(), world.observations, unknown, recreate)
+
+
+def asked_of(
+    fleet: Mapping[str, Any],
+    compiled: Mapping[str, Any],
+    observations: Mapping[str, Mapping[str, Any]],
+    options: Mapping[str, Any] | None = None,
+) -> tuple[Question, dict[str, str]]:
+    """What plan() asks of the scheduler, and {service: why it is blocked}. Arguments as those of plan()."""
+    world = _world(fleet, compiled, observations, options or {})
+    blocked = _blocked(world)
+    return _question(world, blocked), {name: str(problem.reason) for name, problem in blocked.items()}
 
 
 def _question(world: World, blocked: Container[str]) -> Question:

@@ -1,10 +1,11 @@
 # Copyright: Stowage contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Saved plans: JSON files that carry their own digest."""
+"""Saved plans (JSON files that carry their own digest) and saved observations."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from ..canonical import digest
@@ -12,6 +13,19 @@ from ..errors import Problem, StowageError, show
 from .plan import SCHEMA
 
 MAXIMUM_BYTES = 256 * 2**20
+OBSERVED = (  # what a plan reads of an Observation
+    "schema",
+    "engine",
+    "capacity",
+    "containers",
+    "foreign",
+    "volumes",
+    "volume_claims",
+    "network",
+    "endpoints",
+    "objects",
+    "digest",
+)
 
 
 def dump(plan: dict[str, Any]) -> str:
@@ -21,12 +35,7 @@ def dump(plan: dict[str, Any]) -> str:
 
 def parse(text: str, place: str, fleet: str) -> dict[str, Any]:
     """The plan in a text; place names the file. Raises StowageError STW-PLAN if it is not one, not whole, not ours."""
-    if len(text) > MAXIMUM_BYTES:
-        raise _refusal(place, f"has {len(text)} characters, at most {MAXIMUM_BYTES} are read")
-    try:
-        plan = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise _refusal(place, f"is not JSON ({show(str(error))})") from error
+    plan = _json(text, place)
     if not isinstance(plan, dict) or "digest" not in plan or "schema" not in plan:
         raise _refusal(place, "is not a plan")
     if plan["schema"] != SCHEMA:
@@ -36,6 +45,41 @@ def parse(text: str, place: str, fleet: str) -> dict[str, Any]:
     if plan["fleet"]["name"] != fleet:
         raise _refusal(place, f"is for fleet {show(plan['fleet']['name'])}, this is {fleet}")
     return plan
+
+
+def dump_observations(fleet: str, observations: Mapping[str, Any]) -> str:
+    """What every host told, as a text that parse_observations() reads: plans and what-ifs without contact."""
+    value = {"schema": SCHEMA, "fleet": fleet, "observations": dict(observations)}
+    return json.dumps(value, sort_keys=True, indent=1, ensure_ascii=True, allow_nan=False) + "\n"
+
+
+def parse_observations(text: str, place: str, fleet: Mapping[str, Any]) -> dict[str, Any]:
+    """{node: Observation} of a saved text, for the nodes of the fleet. Raises StowageError STW-OBSERVATION."""
+    value = _json(text, place)
+    told = value.get("observations") if isinstance(value, dict) else None
+    if not isinstance(told, dict) or value.get("schema") != SCHEMA:
+        raise _unread(place, f"holds no observations of schema {SCHEMA}")
+    if value.get("fleet") != fleet["name"]:
+        raise _unread(place, f"is of fleet {show(value.get('fleet'))}, this is {fleet['name']}")
+    for node, seen in told.items():
+        missing = [key for key in OBSERVED if not isinstance(seen, dict) or key not in seen]
+        if missing:
+            raise _unread(place, f"host {show(node)}: {missing[0]} is missing")
+    return {node["name"]: told[node["name"]] for node in fleet["nodes"] if node["name"] in told}
+
+
+def _json(text: str, place: str) -> Any:
+    if len(text) > MAXIMUM_BYTES:
+        raise _refusal(place, f"has {len(text)} characters, at most {MAXIMUM_BYTES} are read")
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise _refusal(place, f"is not JSON ({show(str(error))})") from error
+
+
+def _unread(place: str, reason: str) -> StowageError:
+    fix = "take .stowage/observation.json of a stowage.fleet.plan run"
+    return StowageError(Problem("STW-OBSERVATION", place, reason, fix))
 
 
 def _refusal(place: str, reason: str) -> StowageError:

@@ -4,10 +4,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..canonical import dumps
 from .gate import outcome
 
 SIGNS = {
@@ -153,15 +152,6 @@ def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:
     cells = [tuple(safe(cell) for cell in row) for row in rows]
     widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in cells]
-
-
-def explain_lines(plan: Mapping[str, Any], tasks: Iterable[str]) -> list[str]:
-    """The scheduler's reasons for the tasks named (service.slot), as lines."""
-    lines = []
-    for task in tasks:
-        reason = plan["reasons"].get(task)
-        lines.append(safe(f"{task}: {reason if isinstance(reason, str) else dumps(reason)}"))
-    return lines
 
 
 def conclusion_lines(plan: Mapping[str, Any], state: Mapping[str, Any]) -> list[str]:

@@ -25,13 +25,7 @@ options:
     description: The step.
     type: int
     default: 0
-attributes:
-  check_mode:
-    support: none
-    description: Under check mode a deploy ends with the plan.
-  diff_mode:
-    support: none
-    description: The plan is the difference.
+extends_documentation_fragment: [stowage.fleet.attributes.steps]
 author:
   - Stowage contributors (@stowage)
 """

@@ -16,13 +16,7 @@ description:
 author: Stowage contributors (@stowage)
 version_added: 0.1.0
 requirements: [Docker Engine 20.10 or later, docker SDK for Python 5.0 or later]
-attributes:
-  check_mode:
-    support: full
-    description: Only reads, with or without it.
-  diff_mode:
-    support: none
-    description: Nothing changes, so there is nothing to compare.
+extends_documentation_fragment: [stowage.fleet.attributes.reads]
 options:
   fleet:
     description: Name of the fleet. Containers with other labels are strangers.

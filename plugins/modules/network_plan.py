@@ -19,13 +19,7 @@ options:
     description: Name of the variable that the results of M(stowage.fleet.host_network) were registered as.
     type: str
     required: true
-attributes:
-  check_mode:
-    support: full
-    description: It changes nothing.
-  diff_mode:
-    support: none
-    description: Nothing changes.
+extends_documentation_fragment: [stowage.fleet.attributes.reads]
 author:
   - Stowage contributors (@stowage)
 """

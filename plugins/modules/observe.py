@@ -20,13 +20,7 @@ options:
     description: Seconds to wait at most for an orphaned module.
     type: float
     default: 60.0
-attributes:
-  check_mode:
-    support: full
-    description: It only reads.
-  diff_mode:
-    support: none
-    description: Nothing changes.
+extends_documentation_fragment: [stowage.fleet.attributes.reads]
 author:
   - Stowage contributors (@stowage)
 """

@@ -18,13 +18,7 @@ options:
   save_to:
     description: File to save the status in, as JSON.
     type: path
-attributes:
-  check_mode:
-    support: full
-    description: It only reads.
-  diff_mode:
-    support: none
-    description: Nothing changes.
+extends_documentation_fragment: [stowage.fleet.attributes.reads]
 author:
   - Stowage contributors (@stowage)
 """

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
+from functools import partial
+from itertools import repeat
 from typing import Any
 
 from ..errors import show
@@ -31,22 +33,38 @@ def read_current(
     """Every entry once, by service, slot and node."""
     entries = reader.items(value, "current")
     everywhere = {name for name, service in services.items() if service.everywhere}
-    found: list[Held] = []
-    add = found.append
-    make = tuple.__new__
-    for at, entry in enumerate(entries):
-        if type(entry) is dict and len(entry) == 3:
-            name, slot, node = entry.get("service"), entry.get("slot"), entry.get("node")
-            kind = type(slot)
-            if node in nodes and name in services and (kind is str if name in everywhere else kind is int):
-                add(make(Held, (name, slot, node, NOTHING, NOTHING)))
-                continue
-        _closer(reader, entry, f"current[{at}]", everywhere, found)
+    found = _quick(entries, services, nodes, everywhere)
+    if found is None:
+        found = []
+        for at, entry in enumerate(entries):
+            _closer(reader, entry, f"current[{at}]", everywhere, found)
     try:
         found.sort()
     except TypeError:  # slots that are text beside numbers, or entries that are there twice
         found.sort(key=lambda held: (held.service, slot_key(held.slot), held.node, str(_plain(held))))
     return _once(reader, found)
+
+
+def _quick(
+    entries: list[Any], services: Collection[str], nodes: Collection[str], everywhere: Collection[str]
+) -> list[Held] | None:
+    """All entries, if each is a plain one of a known service on a known host; None if any needs a closer look."""
+    if not {dict}.issuperset(map(type, entries)) or not {3}.issuperset(map(len, entries)):
+        return None
+    try:
+        names, slots, hosts = ([entry[key] for entry in entries] for key in ("service", "slot", "node"))
+        if not set(names).issubset(services) or not set(hosts).issubset(nodes):
+            return None
+    except (KeyError, TypeError):
+        return None
+    kinds = set(map(type, slots))
+    if not kinds <= {int, str} or not {str}.issuperset(map(type, set(names) | set(hosts))):
+        return None
+    if (everywhere or str in kinds) and any(
+        (type(slot) is str) is not (name in everywhere) for name, slot in zip(names, slots)
+    ):
+        return None
+    return list(map(partial(tuple.__new__, Held), zip(names, slots, hosts, repeat(NOTHING), repeat(NOTHING))))
 
 
 def _plain(held: Held) -> list[Any]:

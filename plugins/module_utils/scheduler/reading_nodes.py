@@ -7,6 +7,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from ..errors import show
@@ -137,16 +138,25 @@ def _quick_ports(node: Node, ports: Any) -> bool:
     return True
 
 
-def _quick_amounts(stated: Any) -> dict[str, int] | None:
+def _quick_amounts(stated: Any) -> Mapping[str, int] | None:
     if stated is None:
         return {}
     if type(stated) is not dict or not TEXT.issuperset(map(type, stated)):
         return None
+    try:
+        return _amounts(tuple(stated.items()), tuple(map(type, stated.values())))
+    except TypeError:
+        return None
+
+
+@lru_cache(maxsize=4096)
+def _amounts(stated: tuple[tuple[str, Any], ...], kinds: tuple[type, ...]) -> Mapping[str, int] | None:
+    """The amounts, once for all hosts that state the same. kinds: the types, as True and 1 are equal."""
     found = {}
-    for name, content in stated.items():
+    for (name, content), kind in zip(stated, kinds):
         if content is None:
             continue
-        made = exact(name, content) if type(content) in (int, float) else None
+        made = exact(name, content) if kind in (int, float) else None
         if made is None or not whole(name, made):
             return None
         found[name] = made

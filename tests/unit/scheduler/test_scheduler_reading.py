@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.stowage.fleet.plugins.module_utils.errors import StowageError
-from ansible_collections.stowage.fleet.plugins.module_utils.scheduler import reading_nodes
+from ansible_collections.stowage.fleet.plugins.module_utils.scheduler import reading_current, reading_nodes
 from ansible_collections.stowage.fleet.plugins.module_utils.scheduler.model import SHARE, UNLIMITED
 from ansible_collections.stowage.fleet.plugins.module_utils.scheduler.reader import Reader
 from ansible_collections.stowage.fleet.plugins.module_utils.scheduler.reading import read
@@ -332,4 +332,36 @@ def test_the_quick_way_gives_what_the_closer_look_gives(key: Any, odd: Any, monk
 
     quick = outcome()
     monkeypatch.setattr(reading_nodes, "_quick", lambda raw: None)
+    assert quick == outcome()
+
+
+def test_true_is_not_one() -> None:
+    read([{"name": "n1", "capacity": {"cpus": 1}}], [], None, None)
+    assert problems([{"name": "n1", "capacity": {"cpus": True}}], [])[0].reason == "True is not a number"
+
+
+@pytest.mark.parametrize("odd", [None, True, 1.0, "1", "n1", "x", [], {"a": 1}])
+@pytest.mark.parametrize("key", ["service", "slot", "node", "devices", None])
+def test_current_read_quickly_is_what_the_closer_look_gives(
+    key: Any, odd: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nodes = [{"name": "n1"}, {"name": "n2"}]
+    services = [{"name": "web", "replicas": 2}, {"name": "all", "mode": "global"}]
+    current = [
+        {"service": "web", "slot": 2, "node": "n1"},
+        {"service": "all", "slot": "n1", "node": "n1"},
+        {"service": "web", "slot": 1, "node": "n2"},
+        {"service": "web", "slot": 2, "node": "n1"},
+    ]
+    if key:
+        current[2] = {**current[2], key: odd}
+
+    def outcome() -> Any:
+        try:
+            return read(nodes, services, current, None).current
+        except StowageError as error:
+            return error.problems
+
+    quick = outcome()
+    monkeypatch.setattr(reading_current, "_quick", lambda *arguments: None)
     assert quick == outcome()

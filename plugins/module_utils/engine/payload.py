@@ -10,31 +10,26 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from .labels import task_labels
+from .payload_host import host_keys
 from .records import NETWORK
 
 Template = Mapping[str, Any]
 Task = Mapping[str, Any]
 NANO = 1_000_000_000
 ENDPOINT_MAC_API = (1, 44)  # from here on the MAC address belongs to the endpoint
+START_INTERVAL_API = (1, 44)  # older Engines look at the interval from the start
 CONFIGS, SECRETS = "/var/lib/stowage/configs", "/run/stowage/secrets"
 OPEN_MODE = 0o444
-_PLACEHOLDER = re.compile(r"\{\{\s*\.(Task\.Slot|Task\.Name|Service\.Name|Node\.Hostname|Node\.ID)\s*\}\}")
+_PLACEHOLDER = re.compile(
+    r"\{\{\s*\.(Task\.Slot|Task\.Name|Task\.ID|Service\.Name|Service\.ID|Node\.Hostname|Node\.ID)\s*\}\}"
+)
 _TEXTS = {"user": "User", "working_dir": "WorkingDir", "domainname": "Domainname", "stop_signal": "StopSignal"}
-_FLAGS = {"tty": "Tty", "stdin_open": "OpenStdin"}
-_HOST_KEYS = {
-    "read_only": "ReadonlyRootfs",
-    "init": "Init",
-    "cap_add": "CapAdd",
-    "cap_drop": "CapDrop",
-    "sysctls": "Sysctls",
-    "shm_size": "ShmSize",
-    "privileged": "Privileged",
-    "security_opt": "SecurityOpt",
-    "group_add": "GroupAdd",
-    "pid": "PidMode",
-    "ipc": "IpcMode",
-    "oom_score_adj": "OomScoreAdj",
+_RECURSIVE = {
+    "disabled": "NonRecursive",
+    "writable": "ReadOnlyNonRecursive",
+    "readonly": "ReadOnlyForceRecursive",
 }
+_FLAGS = {"tty": "Tty", "stdin_open": "OpenStdin"}
 
 
 def container(template: Template, task: Task, context: Mapping[str, Any]) -> dict[str, Any]:
@@ -47,14 +42,14 @@ def container(template: Template, task: Task, context: Mapping[str, Any]) -> dic
         "Image": template["image"],
         "Labels": {**template.get("labels", {}), **task_labels(context["fleet"], task)},
         "HostConfig": _host_config(template, task, context),
-        "NetworkingConfig": {"EndpointsConfig": {NETWORK: {"IPAMConfig": {"IPv4Address": task["ip"]}}}},
     }
     body.update({api: template[key] for key, api in {**_TEXTS, **_FLAGS}.items() if template.get(key) is not None})
-    body.update(_process(template, task))
+    body.update(_process(template, task, version(context["api"])))
     exposed: dict[str, Any] = {_port_key(port): {} for port in template.get("ports", ())}
     if exposed:
         body["ExposedPorts"] = exposed
-    _place_mac(body, task["ip"], context["api"])
+    if template.get("network_mode") != "host":
+        body.update(_endpoint(task["ip"], version(context["api"])))
     return {"name": task["name"], "body": body}
 
 
@@ -63,7 +58,9 @@ def fill(text: str, task: Task) -> str:
     values = {
         "Task.Slot": task["slot"],
         "Task.Name": task["name"],
+        "Task.ID": str(task["name"]).rpartition(".")[2],
         "Service.Name": task["service"],
+        "Service.ID": task["service"],
         "Node.Hostname": task["node"],
         "Node.ID": task["node"],
     }
@@ -94,7 +91,7 @@ def named_volumes(template: Template, task: Task) -> list[tuple[str, str]]:
     ]
 
 
-def _process(template: Template, task: Task) -> dict[str, Any]:
+def _process(template: Template, task: Task, api: tuple[int, ...]) -> dict[str, Any]:
     body: dict[str, Any] = {}
     if template.get("environment") or task.get("devices"):
         chosen = _device_variables(task.get("devices") or {})
@@ -110,7 +107,7 @@ def _process(template: Template, task: Task) -> dict[str, Any]:
     if template.get("stop_grace_period") is not None:
         body["StopTimeout"] = math.ceil(template["stop_grace_period"])
     if template.get("healthcheck"):
-        body["Healthcheck"] = _healthcheck(template["healthcheck"])
+        body["Healthcheck"] = _healthcheck(template["healthcheck"], api)
     return body
 
 
@@ -124,10 +121,11 @@ def _variable(key: str, value: Any, task: Task) -> str:
     return key if value is None else f"{key}={fill(str(value), task)}"
 
 
-def _healthcheck(check: Mapping[str, Any]) -> dict[str, Any]:
+def _healthcheck(check: Mapping[str, Any], api: tuple[int, ...]) -> dict[str, Any]:
     if check.get("disable"):
         return {"Test": ["NONE"]}
     durations = {"interval": "Interval", "timeout": "Timeout", "start_period": "StartPeriod"}
+    durations.update({"start_interval": "StartInterval"} if api >= START_INTERVAL_API else {})
     found: dict[str, Any] = {api: round(check[key] * NANO) for key, api in durations.items() if check.get(key)}
     if check.get("test"):
         found["Test"] = list(check["test"])
@@ -138,13 +136,13 @@ def _healthcheck(check: Mapping[str, Any]) -> dict[str, Any]:
 
 def _host_config(template: Template, task: Task, context: Mapping[str, Any]) -> dict[str, Any]:
     config: dict[str, Any] = {
-        "NetworkMode": NETWORK,
+        "NetworkMode": template.get("network_mode") or NETWORK,
         "RestartPolicy": _restart(template.get("restart") or {}),
         "Mounts": [_mount(mount, task) for mount in template.get("mounts", ())] + _files(template),
         **_names(template, task, context),
         **_limits(template),
     }
-    config.update({api: template[key] for key, api in _HOST_KEYS.items() if template.get(key) is not None})
+    config.update(host_keys(template))
     if template.get("ports"):
         config["PortBindings"] = _bindings(template["ports"], task.get("ports") or {})
     if template.get("ulimits"):
@@ -154,8 +152,6 @@ def _host_config(template: Template, task: Task, context: Mapping[str, Any]) -> 
         config["LogConfig"] = {"Type": logging.get("driver") or "", "Config": dict(logging.get("options") or {})}
     if template.get("tmpfs"):
         config["Tmpfs"] = {path: options for path, _c, options in (str(t).partition(":") for t in template["tmpfs"])}
-    if template.get("devices"):
-        config["Devices"] = [_device(device) for device in template["devices"]]
     if template.get("extra_hosts"):
         config["ExtraHosts"] = _extra_hosts(template["extra_hosts"])
     return config
@@ -208,11 +204,15 @@ def _mount(mount: Mapping[str, Any], task: Task) -> dict[str, Any]:
     if mount.get("read_only"):
         result["ReadOnly"] = True
     bind, volume, tmpfs = (mount.get(kind) or {} for kind in ("bind", "volume", "tmpfs"))
-    if mount["type"] == "bind":
-        # Never CreateMountpoint: a source that is missing must stop the start, as in Swarm.
-        result["BindOptions"] = {"Propagation": bind.get("propagation") or "rprivate"}
-    if mount["type"] == "volume" and volume.get("nocopy"):
-        result["VolumeOptions"] = {"NoCopy": True}
+    if mount["type"] == "bind" and bind.get("propagation"):
+        # Unstated, the Engine picks what suits the source. Never CreateMountpoint: a source that is missing must stop
+        # the start, as in Swarm.
+        result["BindOptions"] = {"Propagation": bind["propagation"]}
+    if mount["type"] == "bind" and bind.get("recursive") in _RECURSIVE:
+        result.setdefault("BindOptions", {}).update({_RECURSIVE[bind["recursive"]]: True})
+    if mount["type"] == "volume" and (volume.get("nocopy") or volume.get("subpath")):
+        options = {"NoCopy": volume.get("nocopy"), "Subpath": volume.get("subpath")}
+        result["VolumeOptions"] = {key: value for key, value in options.items() if value}
     if mount["type"] == "tmpfs":
         sizes = {"SizeBytes": tmpfs.get("size"), "Mode": tmpfs.get("mode")}
         result["TmpfsOptions"] = {key: int(value) for key, value in sizes.items() if value is not None}
@@ -258,14 +258,6 @@ def _ulimit(name: str, limit: Any) -> dict[str, Any]:
     return {"Name": name, "Soft": int(soft), "Hard": int(hard)}
 
 
-def _device(device: Any) -> dict[str, str]:
-    if isinstance(device, Mapping):
-        source, target, rights = device["source"], device.get("target"), device.get("permissions")
-    else:
-        source, target, rights = ([*str(device).split(":"), "", ""])[:3]
-    return {"PathOnHost": source, "PathInContainer": target or source, "CgroupPermissions": rights or "rwm"}
-
-
 def _extra_hosts(stated: Any) -> list[str]:
     """Compose's `name=address` and mapping forms as the Engine's `name:address`."""
     if isinstance(stated, Mapping):
@@ -273,9 +265,14 @@ def _extra_hosts(stated: Any) -> list[str]:
     return [str(entry).replace("=", ":", 1) for entry in stated]
 
 
-def _place_mac(body: dict[str, Any], ip: str, api: str) -> None:
-    version = tuple(int(part) for part in api.split("."))
-    if version < ENDPOINT_MAC_API:
-        body["MacAddress"] = mac(ip)
-    else:
-        body["NetworkingConfig"]["EndpointsConfig"][NETWORK]["MacAddress"] = mac(ip)
+def _endpoint(ip: str, api: tuple[int, ...]) -> dict[str, Any]:
+    """The body's keys for the task's address on the fleet network, and the MAC address that goes with it."""
+    endpoint: dict[str, Any] = {"IPAMConfig": {"IPv4Address": ip}}
+    body: dict[str, Any] = {"NetworkingConfig": {"EndpointsConfig": {NETWORK: endpoint}}}
+    (body if api < ENDPOINT_MAC_API else endpoint)["MacAddress"] = mac(ip)
+    return body
+
+
+def version(api: str) -> tuple[int, ...]:
+    """(1, 41) of an API version 1.41."""
+    return tuple(int(part) for part in api.split("."))

@@ -70,13 +70,14 @@ def _ended(task: Mapping[str, Any], condition: str, record: Mapping[str, Any], d
 
 
 def _running(task: Mapping[str, Any], record: Mapping[str, Any], waited: float, restarts: int | None) -> Verdict:
-    if record["health"] == "healthy":
+    if record["health"] == "healthy" and not task.get("must_end"):
         return READY
     if record["health"] == "unhealthy":
         return _failed("unhealthy")
-    if task["one_shot"]:
-        # A job may take longer than anybody waits: it was started, and it works.
-        return READY if waited >= task["ready_timeout"] else WAIT
+    if task["one_shot"] or task.get("must_end"):
+        # A job may take longer than anybody waits: it was started, and it works. Unless others need it done.
+        late = _failed(f"has not ended after {waited:.0f} s") if task.get("must_end") else READY
+        return late if waited >= task["ready_timeout"] else WAIT
     if record["health"] == "starting":
         return _failed(f"not healthy after {waited:.0f} s") if waited >= task["ready_timeout"] else WAIT
     if waited < max(task["monitor"], STEADY_SECONDS):

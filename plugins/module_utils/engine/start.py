@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Callable
 
 from ..errors import Problem
-from . import files, host, payload, ready, records, volumes
+from . import files, host, payload, payload_host, ready, records, volumes
 from .client import Engine, EngineError, printable
 from .labels import ours, tampered
 
@@ -167,6 +167,9 @@ def _creator(engine: Engine, paths: host.Paths, share: Share) -> Callable[[Attem
     def create(attempt: Attempt) -> None:
         if attempt.template is None:
             raise EngineError("it is gone, and its definition is not at hand")
+        old = payload_host.too_old(attempt.template, payload.version(context["api"]))
+        if old:
+            raise EngineError(f"{old}, this host has API {context['api']}")
         made = payload.container(attempt.template, attempt.task, context)
         try:
             engine.create(made["name"], made["body"])

@@ -14,8 +14,14 @@ from ..network.blocks import address_pool
 class Addresses:
     """Hands out addresses per node; collects a Problem for every one it could not give."""
 
-    def __init__(self, observations: Mapping[str, Mapping[str, Any]], serving: Iterable[Mapping[str, Any]]) -> None:
-        """Take the observations (blocks, containers) and the tasks that serve now (addresses on cooldown)."""
+    def __init__(
+        self,
+        observations: Mapping[str, Mapping[str, Any]],
+        serving: Iterable[Mapping[str, Any]],
+        nodes: Iterable[Mapping[str, Any]] = (),
+    ) -> None:
+        """Take the observations (blocks, containers), the tasks that serve now (on cooldown) and the fleet's nodes."""
+        self._hosts = {node["name"]: str(node["address"]) for node in nodes}
         self._used = {task["ip"] for task in serving if task["ip"]}
         self._used |= {c["ip"] for seen in observations.values() for c in seen["containers"] if c["ip"]}
         self._used |= {task["ip"] for seen in observations.values() for task in seen["endpoints"].get("tasks", [])}
@@ -39,6 +45,10 @@ class Addresses:
         fix = "place fewer containers there, or use a shorter block_prefix in a new fleet"
         self.problems.append(Problem("STW-ADDRESSES", f"host {node}", reason, fix))
         return ""
+
+    def of_host(self, node: str) -> str:
+        """The host's own address, for a container that uses its host's network."""
+        return self._hosts[node]
 
     def check(self) -> None:
         """Raise StowageError if any address could not be given."""

@@ -128,11 +128,14 @@ def _why_leaving(container: Mapping[str, Any], wanted: Mapping[str, Any]) -> str
     return "superseded and stopped"
 
 
-def name_changes(changes: list[Change], addresses: Addresses) -> None:
+def name_changes(changes: list[Change], addresses: Addresses, services: Mapping[str, Mapping[str, Any]]) -> None:
     """Give every change that creates a container its address and name, in the changes' order."""
     for change in changes:
         if change["change"] in STARTERS and "name" not in change:
-            change["ip"] = addresses.take(change["node"], f"{change['service']}.{change['slot']}")
+            if services[change["service"]]["template"].get("network_mode") == "host":
+                change["ip"] = addresses.of_host(change["node"])
+            else:
+                change["ip"] = addresses.take(change["node"], f"{change['service']}.{change['slot']}")
             change["name"] = container_name(
                 change["service"], change["slot"], change["spec"], change["node"], change["ip"]
             )

@@ -63,7 +63,7 @@ def plan(
     changes = _changes(world, placed, result, blocked) + _blocked_changes(blocked, result)
     changes += _leaving(world, changes, placed)
     changes.sort(key=lambda c: (c["service"], _natural(c["slot"]), c["change"], c["node"], str(c["replaces"])))
-    name_changes(changes, Addresses(observations, world.serving))
+    name_changes(changes, Addresses(observations, world.serving, fleet["nodes"]), world.services)
     made: Plan = {
         "schema": SCHEMA,
         "fleet": {"name": fleet["name"], "domain": fleet["domain"], "ingress": dict(fleet.get("ingress") or {})},

@@ -150,6 +150,7 @@ def start_task(change: Change, service: Mapping[str, Any]) -> dict[str, Any]:
         "monitor": monitor,
         "ready_timeout": float(service["ready_timeout"]),
         "one_shot": one_shot(service),
+        **({"must_end": True} if service.get("must_end") else {}),
         "publish": not one_shot(service),
         **{key: change[key] for key in ("devices", "ports") if change.get(key)},
     }

@@ -5,11 +5,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from ..errors import Problem, show
-from . import check_container, check_deploy
+from . import check_container, check_deploy, check_rights
+from .depending import check_dependencies
 from .findings import Findings
 from .keys import nearest
 from .placement import check_placement
@@ -30,13 +31,14 @@ def check(normal: Mapping[str, Any]) -> list[Problem]:
     for name, service in services.items():
         _service_name(findings, name)
         check_container.check(findings, name, service)
+        check_rights.check(findings, name, service, normal)
         check_deploy.check(findings, name, service)
         check_placement(findings, name, service, services)
         _references(findings, normal, name, service)
         _aliases(findings, services, name, service)
     _objects(findings, normal)
     _networks(findings, normal.get("networks") or {})
-    _dependencies(findings, services)
+    check_dependencies(findings, services)
     _published(findings, services)
     return findings.problems
 
@@ -121,38 +123,6 @@ def _networks(findings: Findings, networks: Mapping[str, Any]) -> None:
         if item.get("driver", "overlay") not in NETWORK_DRIVERS:
             fix = nearest(item["driver"], NETWORK_DRIVERS) or "leave it out"
             findings.add((*path, "driver"), "STW-UNSUPPORTED", f"driver {show(item['driver'])} is not supported", fix)
-
-
-def _dependencies(findings: Findings, services: Mapping[str, Any]) -> None:
-    edges = {name: list(service.get("depends_on") or ()) for name, service in services.items()}
-    for name, targets in edges.items():
-        for target in targets:
-            if target not in services:
-                fix = nearest(target, services) or "name a service of this stack"
-                path = ("services", name, "depends_on", target)
-                findings.add(path, "STW-DEPENDS", f"service {show(target)} is not in the stack", fix)
-    cycle = find_cycle(edges)
-    if cycle:
-        reason = f"cycle {' -> '.join(cycle)}"
-        findings.add(("services", cycle[0], "depends_on", cycle[1]), "STW-DEPENDS", reason, "remove one of these")
-
-
-def find_cycle(edges: Mapping[str, Iterable[str]]) -> list[str]:
-    """The first cycle by name, first and last equal; [] if there is none. Without recursion: chains may be long."""
-    done: set[str] = set()
-    for start in sorted(edges):
-        path, walk = [start], [iter(sorted(edges[start]))]
-        while walk and start not in done:
-            target = next(walk[-1], None)
-            if target is None:
-                done.add(path.pop())
-                walk.pop()
-            elif target in path:
-                return [*path[path.index(target) :], target]
-            elif target in edges and target not in done:
-                path.append(target)
-                walk.append(iter(sorted(edges[target])))
-    return []
 
 
 def _published(findings: Findings, services: Mapping[str, Any]) -> None:

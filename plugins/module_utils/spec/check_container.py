@@ -24,7 +24,7 @@ GUARDED = (
 HARMLESS = ("/etc/localtime", "/etc/timezone", "/usr/share/zoneinfo")
 _SYSTEM_TARGETS = ("/etc/passwd", "/etc/shadow", "/etc/group", "/etc/sudoers", "/etc/hosts", "/etc/resolv.conf")
 _TEMPLATE = re.compile(r"\{\{[^{}]*\.(Task|Service|Node)\.([A-Za-z.]+)[^{}]*\}\}")
-_FILLED = ("Task.Slot", "Task.Name", "Service.Name", "Node.Hostname", "Node.ID")
+_FILLED = ("Task.Slot", "Task.Name", "Task.ID", "Service.Name", "Service.ID", "Node.Hostname", "Node.ID")
 _HOSTNAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,62}[A-Za-z0-9])?")
 _SIGNAL = re.compile(r"(?:SIG)?[A-Z][A-Z0-9]*(?:[+-][0-9]+)?|[0-9]{1,2}")
 MIN_HEALTH = 10**6  # nanoseconds: the Engine refuses less than 1 ms
@@ -40,7 +40,6 @@ def check(findings: Findings, name: str, service: Mapping[str, Any]) -> None:
         for index, item in enumerate(service.get(kind, ())):
             _file(findings, ("services", name, kind, index), item)
     _healthcheck(findings, name, service.get("healthcheck"))
-    _rights(findings, name, service)
     _texts(findings, name, service)
     findings.labels(("services", name, "labels"), service.get("labels"))
 
@@ -154,18 +153,6 @@ def _healthcheck(findings: Findings, name: str, health: Mapping[str, Any] | None
             health.get(key) == "0s" and key != "start_period"
         ):
             findings.add((*path, key), "STW-HEALTH", f"{key} {health[key]} is under 1ms", "write 1s or more")
-
-
-def _rights(findings: Findings, name: str, service: Mapping[str, Any]) -> None:
-    allowed = (service.get("x-stowage") or {}).get("allow_privileged")
-    if "ALL" in (cap.upper() for cap in service.get("cap_add", ())) and not allowed:
-        fix = "name the capabilities it needs, or set x-stowage.allow_privileged: true"
-        findings.add(("services", name, "cap_add"), "STW-PRIVILEGED", "ALL gives power over the host", fix)
-    for limit, value in service.get("ulimits", {}).items():
-        soft, hard = (value["soft"], value["hard"]) if isinstance(value, dict) else (value, value)
-        if min(soft, hard) < -1 or (hard != -1 and (soft > hard or soft == -1)):
-            path = ("services", name, "ulimits", limit)
-            findings.add(path, "STW-RANGE", f"soft {soft}, hard {hard}", "give soft up to hard; -1 is no limit")
 
 
 def _texts(findings: Findings, name: str, service: Mapping[str, Any]) -> None:

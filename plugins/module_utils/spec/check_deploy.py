@@ -4,19 +4,20 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Mapping
 from typing import Any
 
 from ..errors import show
+from .depending import runs_for_ever
 from .findings import Findings
 from .keys import nearest
 from .placement import beyond_swarm
 from .short import PROTOCOLS
 from .units import parse_cpus
 
-MODES = ("replicated", "global")
-JOBS = ("replicated-job", "global-job")
+MODES = ("replicated", "global", "replicated-job", "global-job")
 MAX_REPLICAS = 10_000
 MIN_MEMORY = 6 * 1024 * 1024  # the Engine refuses less
 CONDITIONS = ("any", "on-failure", "none")
@@ -26,6 +27,7 @@ NODE_KEYS = ("node.id", "node.hostname", "node.role", "node.ip", "node.platform.
 NODE_PREFIXES = ("node.labels.", "engine.labels.")
 _CONSTRAINT = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_.\-/]*)\s*(==|!=)\s*(\S(?:.*\S)?)\s*")
 _VALUE = re.compile(r"[A-Za-z0-9:\-_.*()?+\[\]\\^$|/ ]+")
+_PLATFORM = re.compile(r"[a-z0-9]+(/[a-z0-9_]+(/[a-z0-9]+)?)?")
 _RESTART = re.compile(r"no|always|unless-stopped|on-failure(?::[0-9]{1,6})?")
 
 
@@ -40,6 +42,7 @@ def check(findings: Findings, name: str, service: Mapping[str, Any]) -> None:
     for part in ("update_config", "rollback_config"):
         _update(findings, (*path, part), deploy.get(part) or {}, service)
     _ports(findings, name, service)
+    _platform(findings, ("services", name), service)
     _own(findings, name, service.get("x-stowage") or {})
     findings.labels((*path, "labels"), deploy.get("labels"))
 
@@ -47,10 +50,9 @@ def check(findings: Findings, name: str, service: Mapping[str, Any]) -> None:
 def _mode(findings: Findings, path: tuple[Any, ...], deploy: Mapping[str, Any]) -> None:
     mode, replicas = deploy.get("mode", "replicated"), deploy.get("replicas")
     if mode not in MODES:
-        code = "STW-UNSUPPORTED" if mode in JOBS else "STW-MODE"
-        fix = nearest(mode, MODES) if code == "STW-MODE" else ""
-        findings.add((*path, "mode"), code, f"mode {show(mode)} is not supported", fix or "write replicated or global")
-    if mode == "global" and replicas is not None:
+        fix = nearest(mode, MODES) or "write replicated or global"
+        findings.add((*path, "mode"), "STW-MODE", f"mode {show(mode)} is not supported", fix)
+    if mode.startswith("global") and replicas is not None:
         findings.add((*path, "replicas"), "STW-REPLICAS", "a global service has no replicas", "remove replicas")
     if replicas is not None and not 0 <= replicas <= MAX_REPLICAS:
         reason = f"{show(replicas)} replicas are outside 0 to {MAX_REPLICAS}"
@@ -116,6 +118,9 @@ def _restart(findings: Findings, name: str, service: Mapping[str, Any]) -> None:
         fix = "write any" if condition in ("always", "unless-stopped") else nearest(condition, CONDITIONS)
         reason = f"condition {show(condition)} is unknown"
         findings.add(path, "STW-RESTART", reason, fix or f"write {', '.join(CONDITIONS)}")
+    if str((service.get("deploy") or {}).get("mode", "")).endswith("-job") and runs_for_ever(service):
+        at = ("services", name, "deploy", "mode")
+        findings.add(at, "STW-RESTART", "a job that is started again whenever it ends", "write condition: on-failure")
     restart = service.get("restart", "no")
     if not _RESTART.fullmatch(restart):
         fix = "write no, always, unless-stopped, on-failure or on-failure:3"
@@ -153,10 +158,27 @@ def _ports(findings: Findings, name: str, service: Mapping[str, Any]) -> None:
         if protocol not in PROTOCOLS or port.get("mode", "ingress") not in ("ingress", "host"):
             reason = f"protocol {show(protocol)}, mode {show(port.get('mode', 'ingress'))}"
             findings.add(at, "STW-PORT", reason, f"write {', '.join(PROTOCOLS)}; ingress or host", port)
+        if not _address(port.get("host_ip", "::")):
+            reason = f"host_ip {show(port['host_ip'])} is no address"
+            findings.add(at, "STW-PORT", reason, "write an IP address of the hosts", port)
         holder = RESERVED_PORTS.get((published, protocol))
         if holder:
             reason = f"port {published}/{protocol} of the hosts belongs to {holder}"
             findings.add(at, "STW-PORT", reason, "publish another port", port)
+
+
+def _address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _platform(findings: Findings, path: tuple[Any, ...], service: Mapping[str, Any]) -> None:
+    text = service.get("platform", "linux")
+    if not _PLATFORM.fullmatch(text):
+        findings.add((*path, "platform"), "STW-TYPE", f"{show(text)} is no platform", "write linux/amd64")
 
 
 def _own(findings: Findings, name: str, own: Mapping[str, Any]) -> None:

@@ -16,6 +16,7 @@ from ..errors import SHOWN_CHARACTERS, Problem, raise_all, show
 from .check import NAME, check
 from .check_container import file_target
 from .check_deploy import host_ports
+from .depending import awaited, says_restart, targets
 from .findings import Findings
 from .placement import compile_placement
 from .template import container_template, full_port
@@ -26,6 +27,7 @@ SecretDigest = Callable[[str, str, bytes], str]
 DEFAULT_DRAIN = 2.0
 DEFAULT_MONITOR = 5.0
 LEAST_READY_TIMEOUT = 60.0
+LONGEST_JOB = 600.0  # seconds that others wait for the end of a service, if it does not say
 MAX_FILE = {"secret": 500 * 1024, "config": 1000 * 1024}  # bytes, as in Swarm
 OPEN_MODE = 0o444
 RESERVED_STACKS = ("all", "localhost", "svc", "tasks", "stowage")
@@ -161,29 +163,42 @@ def _service(stack: str, normal: Mapping[str, Any], name: str, files: _Files) ->
     stated = normal["services"][name]
     deploy, own = stated.get("deploy") or {}, stated.get("x-stowage") or {}
     template = container_template(stack, normal, stated, files.mounted(stated))
+    must_end = name in awaited(normal["services"])
+    if must_end and not says_restart(stated) and template["restart"]["condition"] == "any":
+        template["restart"] = {"condition": "none", "max_attempts": 0}
     tested = "test" in template.get("healthcheck", {}) and template["healthcheck"]["test"] != ["NONE"]
+    usual = LONGEST_JOB if must_end else _ready_timeout(template.get("healthcheck"), tested)
     return {
         "name": f"{stack}_{name}",
         "stack": stack,
         "short": name,
         "mode": deploy.get("mode", "replicated"),
-        "replicas": 1 if deploy.get("mode") == "global" else deploy.get("replicas", 1),
-        "placement": compile_placement(
-            stack, normal["services"], deploy.get("placement") or {}, own.get("placement") or {}
-        ),
+        "replicas": 1 if str(deploy.get("mode")).startswith("global") else deploy.get("replicas", 1),
+        "placement": _placement(stack, normal, stated),
         "reservations": _reservations((deploy.get("resources") or {}).get("reservations") or {}),
         "ports": [full_port(port) for port in stated.get("ports", ())],
         "update": _update(deploy.get("update_config") or {}, stated, template, tested),
         "rollback": _update(deploy.get("rollback_config") or {}, stated, template, tested),
         "drain": seconds(own.get("drain"), DEFAULT_DRAIN),
-        "depends_on": sorted({f"{stack}_{target}" for target in stated.get("depends_on") or ()}),
+        "depends_on": sorted({f"{stack}_{target}" for target in targets(stated, normal["services"])}),
         "labels": dict(sorted({**stated.get("labels", {}), **deploy.get("labels", {})}.items())),
         "aliases": _aliases(normal["services"], name),
         "volumes": _volumes(stack, normal, stated),
         "healthcheck": tested,
-        "ready_timeout": seconds(own.get("ready_timeout"), _ready_timeout(template.get("healthcheck"), tested)),
+        "ready_timeout": seconds(own.get("ready_timeout"), usual),
+        **({"must_end": True} if must_end else {}),
         "template": template,
     }
+
+
+def _placement(stack: str, normal: Mapping[str, Any], stated: Mapping[str, Any]) -> dict[str, Any]:
+    """Where the service may run: deploy.placement, x-stowage.placement and platform."""
+    deploy, own = stated.get("deploy") or {}, stated.get("x-stowage") or {}
+    placement = dict(deploy.get("placement") or {})
+    parts = stated.get("platform", "").split("/")
+    rules = [f"{key} == {part}" for key, part in zip(("node.platform.os", "node.platform.arch"), parts) if part]
+    placement["constraints"] = list(dict.fromkeys([*placement.get("constraints", ()), *rules]))
+    return compile_placement(stack, normal["services"], placement, own.get("placement") or {})
 
 
 def _reservations(stated: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ DEPLOY: list[Key] = [
     *rows(
         "services.*.deploy",
         """
-mode | applied | string | applies | applies | replicated or global; jobs are refused for now
+mode | applied | string | applies | applies | replicated, global, replicated-job, global-job
 replicas | applied | int? | applies | applies | 0 to 10000
 labels | applied | labels | applies | information | Traefik labels are read here
 endpoint_mode | applied | string | applies | applies | dnsrr; vip with a warning: names give all addresses
@@ -31,7 +31,7 @@ resources.reservations | applied | section:services.*.deploy.resources.reservati
 resources.reservations.cpus | applied | cpus | applies, text | ignores | as Swarm; a number is read too
 resources.reservations.memory | applied | size | applies | applies | as Swarm
 resources.reservations.generic_resources | applied | generic_resources | applies | ignores | as Swarm
-resources.reservations.devices | refused | any | refuses | applies | not supported yet
+resources.reservations.devices | applied | gpus | refuses | applies | as gpus
 restart_policy.condition | applied | string | applies | applies | any, on-failure, none
 restart_policy.max_attempts | applied | count? | applies | applies | with on-failure
 restart_policy.delay | warned | duration? | applies | applies | no effect: Docker's own back-off
@@ -62,7 +62,8 @@ placement | applied | section:services.*.x-stowage.placement | unknown | unknown
 placement.strategy | applied | string | unknown | unknown | spread, binpack or round_robin
 placement.hosts | applied | strings_or_one | unknown | unknown | only these hosts, by inventory name
 allow_host_paths | applied | strings_or_one | unknown | unknown | guarded host paths this service may mount
-allow_privileged | applied | bool | unknown | unknown | allows cap_add: [ALL]
+allow_privileged | applied | bool | unknown | unknown | allows privileged, host namespaces and what is like them
+compose | applied | section:services.* | unknown | unknown | keys that Swarm refuses, as export writes them
 """,
     ),
     *rows(

@@ -18,15 +18,15 @@ attachable | applied | bool | applies | applies | every container of the fleet i
 internal | applied | bool | applies | applies | true is refused: not enforced yet
 ipam | applied | section:networks.*.ipam | applies | applies | stated subnets are refused
 labels | applied | labels | applies | applies | kept, no effect
-enable_ipv4 | refused | any | refuses | applies | not supported
-enable_ipv6 | refused | any | refuses | applies | not supported
+enable_ipv4 | refused | any | refuses | applies | leave it out: the fleet network is IPv4
+enable_ipv6 | refused | any | refuses | applies | leave it out: the fleet network is IPv4
 ipam.driver | applied | string | applies | applies | default only
 ipam.config | applied | sections:networks.*.ipam.config[] | applies | applies | refused when stated
 ipam.config[].subnet | applied | string | applies | applies | refused: addresses come from the plan
 ipam.config[].gateway | refused | string | refuses | applies | addresses come from the plan
 ipam.config[].ip_range | refused | string | refuses | applies | addresses come from the plan
 ipam.config[].aux_addresses | refused | any | refuses | applies | addresses come from the plan
-ipam.options | refused | any | refuses | applies | not supported
+ipam.options | refused | any | refuses | applies | leave it out: addresses come from the plan
 """,
     ),
     *rows(
@@ -47,8 +47,8 @@ file | applied | path | applies | applies | read on the controller, beside the f
 content | applied | string | refuses | applies | as Compose
 external | applied | external | applies | applies | refused when used: give a file
 labels | applied | labels | applies | ignores | kept, no effect
-environment | refused | any | refuses | applies | use content with a variable
-template_driver | refused | string | applies | ignores | not supported
+environment | applied | string | refuses | applies | the content is the variable's value
+template_driver | refused | string | applies | ignores | use content with variables
 """,
     ),
     *rows(
@@ -60,9 +60,9 @@ external | applied | external | applies | applies | refused when used: give a fi
 labels | applied | labels | applies | ignores | kept, no effect
 content | refused | any | refuses | refuses | a value has no place in a stack file
 environment | refused | any | refuses | applies | give a file
-driver | refused | string | applies | refuses | not supported
-driver_opts | refused | labels | applies | refuses | not supported
-template_driver | refused | string | applies | refuses | not supported
+driver | refused | string | applies | refuses | give a file
+driver_opts | refused | labels | applies | refuses | give a file
+template_driver | refused | string | applies | refuses | give a file
 """,
     ),
 ]

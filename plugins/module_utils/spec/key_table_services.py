@@ -17,8 +17,8 @@ networks | applied | names:networks.* | applies | applies | as Swarm, see networ
 volumes | applied | names:volumes.* | applies | applies | as Swarm
 configs | applied | names:configs.* | applies | applies | as Swarm
 secrets | applied | names:secrets.* | applies | applies | as Swarm
-include | refused | any | refuses | applies | give several files instead
-models | refused | any | refuses | applies | not supported
+include | applied | include | refuses | applies | local files, each with its own directory
+models | refused | any | refuses | applies | run the model as a service
 """,
     ),
     *rows(
@@ -29,14 +29,14 @@ command | applied | command | applies | applies | as Swarm
 entrypoint | applied | command | applies | applies | as Swarm
 environment | applied | environment | applies | applies | as Swarm; true and false are text
 env_file | applied | env_file | applies, plain | applies, with quotes | as Swarm: quotes stay, with a warning
-ports | applied | ports | applies, no addresses | applies | as Swarm; an address is refused
+ports | applied | ports | applies, no addresses | applies | as Swarm; with an address, a port of the host itself
 expose | applied | expose | deprecated, no effect | information | no effect is needed: the fleet network is open
 volumes | applied | mounts | applies | applies | as Swarm; bind paths are the hosts'
-networks | applied | service_networks | applies | applies | all are the one fleet network
+networks | applied | service_networks | applies | applies | all are the one fleet network; host is network_mode: host
 configs | applied | references:services.*.configs[] | applies | applies | as Swarm
 secrets | applied | references:services.*.secrets[] | applies | applies | as Swarm, on tmpfs
 healthcheck | applied | section:services.*.healthcheck | applies | applies | as Swarm; gates updates
-depends_on | applied | depends_on | no effect | start order | order of deploy
+depends_on | applied | depends_on | no effect | start order | order of deploy, with conditions: see below
 labels | applied | labels | applies | applies | container labels; Traefik labels are read here too
 hostname | applied | string | applies | applies | as Swarm, with templates
 domainname | applied | string | ignores, warns | applies | as Compose
@@ -46,7 +46,7 @@ working_dir | applied | string | applies | applies | as Swarm
 dns | applied | strings_or_one | applies | applies | as Swarm
 dns_search | applied | strings_or_one | applies | applies | as Swarm
 extra_hosts | applied | extra_hosts | applies | applies | as Swarm
-cap_add | applied | strings | applies | applies | as Swarm; ALL needs x-stowage.allow_privileged
+cap_add | applied | strings | applies | applies | as Swarm; ALL and those like SYS_ADMIN need allow_privileged
 cap_drop | applied | strings | applies | applies | as Swarm
 sysctls | applied | labels | applies | applies | as Swarm
 ulimits | applied | ulimits | applies | applies | as Swarm
@@ -66,6 +66,37 @@ mem_limit | applied | size | refuses | applies | deploy.resources.limits.memory
 mem_reservation | applied | size | refuses | applies | deploy.resources.reservations.memory
 pids_limit | applied | count | refuses | applies | deploy.resources.limits.pids
 x-stowage | applied | section:services.*.x-stowage | ignores | ignores | see x-stowage below
+profiles | applied | strings_or_one | refuses | applies | deployed if one of them is active; none means always
+extends | applied | extends | refuses | applies | of the same file or another one
+platform | applied | string | refuses | applies | a placement rule: hosts of that system and architecture
+network_mode | applied | string | ignores, warns | applies | host needs allow_privileged; bridge is the fleet network
+privileged | applied | bool | ignores, warns | applies | needs allow_privileged
+security_opt | applied | strings | ignores, warns | applies | as Compose; unconfined needs allow_privileged
+devices | applied | devices | ignores, warns | applies | as Compose; most paths need allow_host_paths
+device_cgroup_rules | applied | strings | refuses | applies | as Compose; needs allow_privileged
+gpus | applied | gpus | refuses | applies | as Compose; say where the devices are by a constraint
+group_add | applied | group_add | refuses | applies | as Compose
+ipc | applied | string | ignores, warns | applies | as Compose; host needs allow_privileged
+pid | applied | string | ignores, warns | applies | host only; needs allow_privileged
+uts | applied | string | refuses | applies | host only; needs allow_privileged
+userns_mode | applied | string | ignores, warns | applies | host only; needs allow_privileged
+cgroup | applied | string | refuses | applies | private; host needs allow_privileged
+cgroupns_mode | applied | string | ignores, warns | unknown | private; host needs allow_privileged
+cgroup_parent | applied | string | ignores, warns | applies | as Compose
+dns_opt | applied | strings_or_one | refuses | applies | as Compose
+oom_score_adj | applied | int | applies | applies | as Swarm
+oom_kill_disable | applied | bool | refuses | applies | as Compose; needs a memory limit
+cpu_shares | applied | amount | refuses | applies | as Compose
+cpu_period | applied | amount | refuses | applies | as Compose
+cpu_quota | applied | amount | refuses | applies | as Compose
+cpuset | applied | string | refuses | applies | as Compose
+mem_swappiness | applied | amount | refuses | applies | as Compose; no effect on cgroup 2
+memswap_limit | applied | swap | refuses | applies | as Compose; needs a memory limit
+runtime | applied | string | refuses | applies | as Compose: the host's Engine must know it
+storage_opt | applied | labels | refuses | applies | as Compose, where the host's storage driver takes it
+annotations | applied | labels | refuses | applies | as Compose; Engine 24 and later, refused by older hosts
+blkio_config | applied | section:services.*.blkio_config | refuses | applies | as Compose
+label_file | applied | strings_or_one | refuses | applies | as Compose: lines NAME=value, below labels
 build | warned | build | ignores, warns | builds | nothing is built: the image is pulled; refused without image
 container_name | warned | string | ignores, warns | names the container | a DNS name inside the stack
 links | warned | strings | ignores, warns | DNS names | names resolve without it; an alias is a DNS name in the stack
@@ -74,50 +105,41 @@ attach | warned | any | refuses | applies | no effect
 develop | warned | any | refuses | applies | no effect
 isolation | warned | string | applies | applies | no effect on Linux
 pull_policy | warned | string | refuses | applies | no effect: a missing image is pulled
-annotations | refused | any | refuses | applies | not supported yet
-blkio_config | refused | any | refuses | applies | not supported
-cgroup | refused | any | refuses | applies | not supported
-cgroupns_mode | refused | string | ignores, warns | unknown | not supported
-cgroup_parent | refused | string | ignores, warns | applies | not supported yet
-cpu_count | refused | any | refuses | applies | use deploy.resources
-cpu_percent | refused | any | refuses | applies | use deploy.resources
-cpu_period | refused | any | refuses | applies | use deploy.resources
-cpu_quota | refused | any | refuses | applies | use deploy.resources.limits.cpus
-cpu_rt_period | refused | any | refuses | applies | not supported
-cpu_rt_runtime | refused | any | refuses | applies | not supported
-cpu_shares | refused | any | refuses | applies | use deploy.resources
-cpuset | refused | any | refuses | applies | not supported
-credential_spec | refused | any | applies, Windows | applies | Windows only
-device_cgroup_rules | refused | any | refuses | applies | not supported yet
-devices | refused | strings | ignores, warns | applies | not supported yet
-dns_opt | refused | any | refuses | applies | not supported yet
-extends | refused | any | refuses | applies | use YAML anchors or several files
-gpus | refused | any | refuses | applies | not supported yet
-group_add | refused | any | refuses | applies | not supported yet
-ipc | refused | string | ignores, warns | applies | not supported yet
-label_file | refused | any | refuses | applies | use labels
-mac_address | refused | string | ignores, warns | applies | not supported: addresses come from the plan
-mem_swappiness | refused | any | refuses | applies | not supported
-memswap_limit | refused | any | refuses | applies | not supported
-models | refused | any | refuses | applies | not supported
-network_mode | refused | string | ignores, warns | applies | not supported: every container is on the fleet network
-oom_kill_disable | refused | any | refuses | applies | not supported
-oom_score_adj | refused | int | applies | applies | not supported yet
-pid | refused | string | ignores, warns | applies | not supported yet
-platform | refused | any | refuses | applies | use the constraint node.platform.arch
-post_start | refused | any | refuses | applies | not supported
-pre_stop | refused | any | refuses | applies | not supported
-privileged | refused | bool | ignores, warns | applies | not supported
-profiles | refused | any | refuses | applies | use several files
-provider | refused | any | refuses | applies | not supported
-runtime | refused | any | refuses | applies | not supported yet
-security_opt | refused | strings | ignores, warns | applies | not supported yet
-storage_opt | refused | any | refuses | applies | not supported
-use_api_socket | refused | any | refuses | applies | not supported
-userns_mode | refused | string | ignores, warns | applies | not supported yet
-uts | refused | any | refuses | applies | not supported
+pull_refresh_after | warned | string | refuses | applies | no effect: an image that is there is not pulled again
+cpu_count | refused | any | refuses | Windows | use deploy.resources.limits.cpus
+cpu_percent | refused | any | refuses | Windows | use deploy.resources.limits.cpus
+cpu_rt_period | refused | any | refuses | applies | leave it out: no real-time scheduling
+cpu_rt_runtime | refused | any | refuses | applies | leave it out: no real-time scheduling
+credential_spec | refused | any | applies, Windows | applies | leave it out: Windows only
+mac_address | refused | string | ignores, warns | applies | leave it out: addresses come from the plan
+models | refused | any | refuses | applies | run the model as a service
+post_start | refused | any | refuses | applies | do it in the entrypoint
+pre_stop | refused | any | refuses | applies | handle stop_signal in the container
+provider | refused | any | refuses | applies | run it as a service with an image
+use_api_socket | refused | any | refuses | applies | mount /var/run/docker.sock, with allow_host_paths
 volume_driver | refused | any | refuses | version 2 | use volumes.<name>.driver
-volumes_from | refused | any | refuses | applies | use a named volume
+volumes_from | refused | any | refuses | applies | name the same volumes in both services
+""",
+    ),
+    *rows(
+        "services.*.blkio_config",
+        """
+weight | applied | amount | refuses | applies | as Compose
+weight_device | applied | sections:services.*.blkio_config.weight_device[] | refuses | applies | as Compose
+weight_device[].path | applied | string | refuses | applies | as Compose
+weight_device[].weight | applied | amount | refuses | applies | as Compose
+device_read_bps | applied | sections:services.*.blkio_config.device_read_bps[] | refuses | applies | as Compose
+device_read_bps[].path | applied | string | refuses | applies | as Compose
+device_read_bps[].rate | applied | rate | refuses | applies | as Compose
+device_write_bps | applied | sections:services.*.blkio_config.device_write_bps[] | refuses | applies | as Compose
+device_write_bps[].path | applied | string | refuses | applies | as Compose
+device_write_bps[].rate | applied | rate | refuses | applies | as Compose
+device_read_iops | applied | sections:services.*.blkio_config.device_read_iops[] | refuses | applies | as Compose
+device_read_iops[].path | applied | string | refuses | applies | as Compose
+device_read_iops[].rate | applied | amount | refuses | applies | as Compose
+device_write_iops | applied | sections:services.*.blkio_config.device_write_iops[] | refuses | applies | as Compose
+device_write_iops[].path | applied | string | refuses | applies | as Compose
+device_write_iops[].rate | applied | amount | refuses | applies | as Compose
 """,
     ),
     *rows(
@@ -129,7 +151,7 @@ protocol | applied | string | applies | applies | tcp, udp, sctp
 mode | applied | string | applies | applies | ingress or host
 name | warned | string | refuses | information | no effect
 app_protocol | warned | string | refuses | information | no effect
-host_ip | refused | string | refuses | applies | not supported: the port would be open on all addresses
+host_ip | applied | string | refuses | applies | the port is one of the host itself: mode host
 """,
     ),
     *rows(
@@ -143,16 +165,16 @@ consistency | warned | string | no effect | no effect | no effect
 bind | applied | section:services.*.volumes[].bind | applies | applies | as Swarm
 volume | applied | section:services.*.volumes[].volume | applies | applies | as Swarm
 tmpfs | applied | section:services.*.volumes[].tmpfs | applies | applies | as Swarm
-image | refused | any | refuses | applies | not supported
+image | refused | any | refuses | applies | copy the files into the service's image
 bind.propagation | applied | string | applies | applies | as Swarm
 bind.create_host_path | warned | bool | no effect | applies | no effect: the path must exist on the host
-bind.selinux | refused | any | no effect | applies | not supported
-bind.recursive | refused | any | refuses | applies | not supported
+bind.selinux | warned | string | no effect | applies | no effect
+bind.recursive | applied | string | refuses | applies | as Compose; writable and readonly need Engine 25
 volume.nocopy | applied | bool | applies | applies | as Swarm
-volume.subpath | refused | any | refuses | applies | not supported
+volume.subpath | applied | string | refuses | applies | as Compose; Engine 26 and later, refused by older hosts
 volume.labels | refused | any | refuses | applies | use volumes.<name>.labels
 tmpfs.size | applied | tmpfs_size | applies, bytes | applies | as Swarm; 64m is read too
-tmpfs.mode | refused | any | no effect | applies | not supported
+tmpfs.mode | applied | mode | no effect | applies | as Compose
 """,
     ),
     *rows(
@@ -161,12 +183,12 @@ tmpfs.mode | refused | any | no effect | applies | not supported
 aliases | applied | strings | applies | applies | DNS names inside the stack
 priority | warned | int | refuses | applies | no effect: there is one network
 gw_priority | warned | int | refuses | applies | no effect: there is one network
-driver_opts | refused | labels | applies | applies | not supported
-interface_name | refused | any | refuses | applies | not supported
-ipv4_address | refused | string | no effect | applies | not supported: addresses come from the plan
-ipv6_address | refused | string | no effect | applies | not supported: addresses come from the plan
-link_local_ips | refused | any | refuses | applies | not supported
-mac_address | refused | any | refuses | applies | not supported
+driver_opts | refused | labels | applies | applies | leave it out: there is one network
+interface_name | refused | any | refuses | applies | leave it out: there is one network
+ipv4_address | refused | string | no effect | applies | use an alias: addresses come from the plan
+ipv6_address | refused | string | no effect | applies | use an alias: addresses come from the plan
+link_local_ips | refused | any | refuses | applies | leave it out: addresses come from the plan
+mac_address | refused | any | refuses | applies | leave it out: addresses come from the plan
 """,
     ),
     *(
@@ -191,7 +213,7 @@ interval | applied | duration? | applies | applies | as Swarm
 timeout | applied | duration? | applies | applies | as Swarm
 retries | applied | count? | applies | applies | as Swarm
 start_period | applied | duration? | applies | applies | as Swarm
-start_interval | warned | duration? | Engine 25 and later | Engine 25 and later | no effect yet
+start_interval | applied | duration? | applies | applies | Engine 25 and later; older ones use interval
 disable | applied | bool | applies | applies | as Swarm
 """,
     ),

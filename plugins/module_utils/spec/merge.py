@@ -4,8 +4,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
+
+from .depending import conditions
 
 Value = dict[str, Any]
 
@@ -77,12 +79,7 @@ def _healthcheck(base: Value, overlay: Value) -> Value:
 def _depends_on(base: Any, overlay: Any) -> Any:
     if isinstance(base, list) and isinstance(overlay, list):
         return base + overlay
-    return {**_conditions(base), **_conditions(overlay)}
-
-
-def _conditions(value: list[str] | Mapping[str, Any]) -> Value:
-    """depends_on in its long form."""
-    return {name: {"condition": "service_started"} for name in value} if isinstance(value, list) else dict(value)
+    return {**conditions(base), **conditions(overlay)}
 
 
 _SPECIAL: dict[str, Callable[[Any, Any], Any]] = {

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Union
 
 from ..errors import Problem, StowageError, raise_all
-from . import forms, short  # they register the forms  # noqa: F401  # pylint: disable=unused-import
+from . import depending, forms, forms_host, short  # they register the forms  # noqa: F401  # pylint: disable=unused-import
 from .check import check
 from .document import KeyPath, parse, read_file
 from .merge import merge

@@ -21,7 +21,7 @@ _PORT = re.compile(
 )
 _PROPAGATION = ("private", "rprivate", "shared", "rshared", "slave", "rslave")
 _HINTS = ("z", "Z", "cached", "consistent", "delegated")
-_ANYWHERE = ("0.0.0.0", "[::]", "::", "")
+_ANYWHERE = ("0.0.0.0", "::", "")
 
 
 @form("services")
@@ -42,6 +42,9 @@ def read_services(reader: Reader, path: KeyPath, value: Any) -> Any:
 
 
 def _service(reader: Reader, path: KeyPath, service: dict[str, Any]) -> dict[str, Any]:
+    service.update((service.get("x-stowage") or {}).pop("compose", {}))
+    if service.get("x-stowage") == {}:
+        del service["x-stowage"]
     deploy = service.pop("deploy", {})
     shorthands = (
         ("scale", ("replicas",)),
@@ -155,7 +158,7 @@ def read_ports(reader: Reader, path: KeyPath, value: Any) -> Any:
             reader.refuse(at, "STW-DUPLICATE", f"{show(item)} is in this list twice", "remove one of them")
         elif isinstance(item, dict):
             port = reader.section(at, item, "services.*.ports[]")
-            made.append(reader.entry(at, {k: v for k, v in port.items() if v != 0 or k == "target"}))
+            made.append(reader.entry(at, _of_one_host({k: v for k, v in port.items() if v != 0 or k == "target"})))
         elif isinstance(item, (str, int)) and not isinstance(item, bool):
             made += _short_port(reader, at, literal(item))
         else:
@@ -169,9 +172,6 @@ def _short_port(reader: Reader, path: KeyPath, text: str) -> list[Entry]:
     if not match:
         reader.refuse(path, "STW-PORT", f"{show(text)} is no port", "write 80, 8080:80 or 8080:80/udp")
         return []
-    if (match["ip"] or "") not in _ANYWHERE:
-        reason = f"{show(text)} asks for one address, but the port would be open on all addresses of the hosts"
-        reader.refuse(path, "STW-UNSUPPORTED", reason, "leave the address out, or do not publish the port")
     protocol = (match["protocol"] or "tcp").lower()
     if protocol not in PROTOCOLS:
         reader.refuse(path, "STW-PORT", f"protocol {show(protocol)} is unknown", f"write {', '.join(PROTOCOLS)}")
@@ -185,11 +185,17 @@ def _short_port(reader: Reader, path: KeyPath, text: str) -> list[Entry]:
         return []
     found = []
     for target in sorted(targets, key=str):
-        port = {"mode": "ingress", "target": target, "protocol": protocol}
+        port = _of_one_host({"mode": "ingress", "target": target, "protocol": protocol, "host_ip": match["ip"] or ""})
         paired = published if len(targets) == 1 else [published[targets.index(target)]] if published else []
         outside = [{**port, "published": one} if one else port for one in paired] or [port]
         found += [reader.entry(path, entry) for entry in outside]
     return found
+
+
+def _of_one_host(port: dict[str, Any]) -> dict[str, Any]:
+    """A port with an address of its own is published by the host that runs the container: mode host."""
+    address = str(port.pop("host_ip", "")).strip("[]")
+    return port if address in _ANYWHERE else {**port, "mode": "host", "host_ip": address}
 
 
 def _range(reader: Reader, path: KeyPath, text: str | None) -> list[int] | None:
@@ -288,40 +294,6 @@ def read_references(reader: Reader, path: KeyPath, value: Any) -> Any:
         if isinstance(read, dict):
             made.append(reader.entry(at, read))
     return made or DROP
-
-
-@form("depends_on")
-def read_depends_on(reader: Reader, path: KeyPath, value: Any) -> Any:
-    """A list of services; a mapping of conditions if one of them is service_healthy."""
-    if not isinstance(value, dict):
-        return read_strings(reader, path, value)
-    made: dict[str, dict[str, str]] = {}
-    for name, item in value.items():
-        at = (*path, name)
-        if item is not None and not isinstance(item, dict):
-            reader.type_error(at, item, "a mapping with condition")
-            continue
-        made[name] = {"condition": _condition(reader, at, item or {})}
-    plain = all(entry["condition"] == "service_started" for entry in made.values())
-    return (list(made) if plain else made) or DROP
-
-
-def _condition(reader: Reader, path: KeyPath, item: dict[str, Any]) -> str:
-    for name in sorted(set(item) - {"condition", "required", "restart"}):
-        reader.refuse((*path, name), "STW-KEY", f"unknown key {show(name)}", "known here: condition", key=True)
-    if item.get("required") is False:
-        fix = "leave it out: every service of a stack is deployed"
-        reader.refuse((*path, "required"), "STW-UNSUPPORTED", "required: false is not supported", fix)
-    if item.get("restart"):
-        reader.warn("depends_on.restart: no effect", path)
-    condition = item.get("condition", "service_started")
-    if condition not in ("service_started", "service_healthy"):
-        known = condition == "service_completed_successfully"
-        code = "STW-UNSUPPORTED" if known else "STW-DEPENDS"
-        fix = "write service_started or service_healthy"
-        reader.refuse((*path, "condition"), code, f"condition {show(condition)} is not supported", fix)
-        return "service_started"
-    return literal(condition)
 
 
 @form("ulimits")

@@ -7,12 +7,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from .check_rights import host_network
 from .units import parse_cpus, parse_size, seconds
 
 # Taken over as they stand, when stated.
 PLAIN = (
     *("image", "command", "entrypoint", "user", "working_dir", "hostname", "domainname", "init", "read_only", "tty"),
     *("stdin_open", "dns", "dns_search", "extra_hosts", "sysctls", "ulimits", "tmpfs", "stop_signal", "logging"),
+    *("dns_opt", "privileged", "security_opt", "devices", "device_cgroup_rules", "group_add", "ipc", "pid", "uts"),
+    *("userns_mode", "cgroup_parent", "oom_score_adj", "oom_kill_disable", "cpu_shares", "cpu_period", "cpu_quota"),
+    *("cpuset", "mem_swappiness", "memswap_limit", "runtime", "storage_opt", "annotations", "blkio_config"),
 )
 DEFAULT_GRACE = 10.0
 _RESTART = {"no": "none", "always": "any", "unless-stopped": "any"}
@@ -28,7 +32,7 @@ def container_template(
     made["labels"] = dict(sorted(service.get("labels", {}).items()))
     made["mounts"] = [_mount(stack, normal, mount) for mount in service.get("volumes", ())]
     made["files"] = files
-    made["restart"] = _restart(service)
+    made["restart"] = restart_policy(service)
     made["stop_grace_period"] = seconds(service.get("stop_grace_period"), DEFAULT_GRACE)
     optional = {
         "healthcheck": _healthcheck(service.get("healthcheck") or {}),
@@ -37,6 +41,9 @@ def container_template(
         "ports": [full_port(port) for port in service.get("ports", ()) if port.get("mode") == "host"],
         "cap_add": _capabilities(service.get("cap_add", ())),
         "cap_drop": _capabilities(service.get("cap_drop", ())),
+        "cgroup": service.get("cgroup") or service.get("cgroupns_mode"),
+        "gpus": [*service.get("gpus", ()), *(resources.get("reservations") or {}).get("devices", ())],
+        "network_mode": "host" if host_network(service, normal) else "",
     }
     made.update({key: value for key, value in optional.items() if value})
     if "shm_size" in service:
@@ -46,12 +53,13 @@ def container_template(
 
 def full_port(port: Mapping[str, Any]) -> dict[str, Any]:
     """A port with every key stated; published 0 is none."""
-    return {
+    made = {
         "target": port["target"],
         "published": port.get("published", 0),
         "protocol": port.get("protocol") or "tcp",
         "mode": port.get("mode") or "ingress",
     }
+    return {**made, "host_ip": port["host_ip"]} if port.get("host_ip") else made
 
 
 def _mount(stack: str, normal: Mapping[str, Any], mount: Mapping[str, Any]) -> dict[str, Any]:
@@ -71,18 +79,20 @@ def _healthcheck(stated: Mapping[str, Any]) -> dict[str, Any]:
     if stated.get("disable"):
         return {"test": ["NONE"]}
     made: dict[str, Any] = {
-        key: seconds(stated[key]) for key in ("interval", "timeout", "start_period") if key in stated
+        key: seconds(stated[key]) for key in ("interval", "timeout", "start_period", "start_interval") if key in stated
     }
     made.update({key: stated[key] for key in ("test", "retries") if key in stated})
     return made
 
 
-def _restart(service: Mapping[str, Any]) -> dict[str, Any]:
-    """deploy.restart_policy, else restart, else any."""
-    policy = (service.get("deploy") or {}).get("restart_policy")
+def restart_policy(service: Mapping[str, Any]) -> dict[str, Any]:
+    """deploy.restart_policy, else restart, else any; a job's is on-failure if it does not say."""
+    deploy = service.get("deploy") or {}
+    usual = "on-failure" if str(deploy.get("mode", "")).endswith("-job") else "any"
+    policy = deploy.get("restart_policy")
     if policy is not None:
-        return {"condition": policy.get("condition", "any"), "max_attempts": policy.get("max_attempts", 0)}
-    word, _colon, attempts = str(service.get("restart", "always")).partition(":")
+        return {"condition": policy.get("condition", usual), "max_attempts": policy.get("max_attempts", 0)}
+    word, _colon, attempts = str(service.get("restart", usual)).partition(":")
     return {"condition": _RESTART.get(word, word), "max_attempts": int(attempts or 0)}
 
 

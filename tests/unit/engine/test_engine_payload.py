@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.stowage.fleet.plugins.module_utils.engine import labels, payload
+from ansible_collections.stowage.fleet.plugins.module_utils.engine import labels, payload, payload_host
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -35,7 +35,8 @@ def body(template=None, **context):
         ({"environment": {"B": "1", "A": None}}, "Env", ["A", "B=1"]),
         ({"environment": {"A": "{{.Node.Hostname}}-{{ .Task.Slot }}"}}, "Env", ["A=n1-2"]),
         ({"environment": {"A": "{{.Task.Name}} {{.Service.Name}}"}}, "Env", ["A=shop_web.2.3fa94c21 shop_web"]),
-        ({"environment": {"A": '{{ env "X" }}{{.Task.ID}}'}}, "Env", ['A={{ env "X" }}{{.Task.ID}}']),
+        ({"environment": {"A": '{{ env "X" }}{{.Task.No}}'}}, "Env", ['A={{ env "X" }}{{.Task.No}}']),
+        ({"environment": {"A": "{{.Task.ID}} {{.Service.ID}}"}}, "Env", ["A=3fa94c21 shop_web"]),
         ({"command": ["{{.Task.Slot}}"]}, "Cmd", ["{{.Task.Slot}}"]),
         ({"hostname": "web-{{.Task.Slot}}"}, "Hostname", "web-2"),
         ({"user": "1000:1000"}, "User", "1000:1000"),
@@ -127,6 +128,11 @@ def body(template=None, **context):
             "HostConfig/PortBindings",
             {"53/udp": [{"HostIp": "", "HostPort": "5353"}]},
         ),
+        (
+            {"ports": [{"target": 80, "published": 8080, "mode": "host", "host_ip": "127.0.0.1"}]},
+            "HostConfig/PortBindings",
+            {"80/tcp": [{"HostIp": "127.0.0.1", "HostPort": "8080"}]},
+        ),
         ({"ports": [{"target": 80, "published": 0}]}, "HostConfig/PortBindings/80~tcp/0/HostPort", ""),
         ({"ports": [{"target": 80, "published": 8080}]}, "ExposedPorts", {"80/tcp": {}}),
     ],
@@ -136,6 +142,119 @@ def test_template_key(template, path, wanted):
     for key in path.split("/"):
         found = found[int(key)] if isinstance(found, list) else found[key.replace("~", "/")]
     assert found == wanted
+
+
+@pytest.mark.parametrize(
+    ("template", "wanted"),
+    [
+        ({"privileged": True}, {"Privileged": True}),
+        ({"pid": "host"}, {"PidMode": "host"}),
+        ({"ipc": "shareable"}, {"IpcMode": "shareable"}),
+        ({"uts": "host"}, {"UTSMode": "host"}),
+        ({"userns_mode": "host"}, {"UsernsMode": "host"}),
+        ({"cgroup": "private"}, {"CgroupnsMode": "private"}),
+        ({"cgroup_parent": "/x"}, {"CgroupParent": "/x"}),
+        ({"group_add": ["44", "video"]}, {"GroupAdd": ["44", "video"]}),
+        ({"security_opt": ["no-new-privileges:true"]}, {"SecurityOpt": ["no-new-privileges:true"]}),
+        (
+            {"security_opt": ["systempaths=unconfined", "apparmor=x"]},
+            {"SecurityOpt": ["apparmor=x"], "MaskedPaths": [], "ReadonlyPaths": []},
+        ),
+        (
+            {"devices": ["/dev/a", "/dev/b:/dev/c", "/dev/d:r", "/dev/e:/dev/f:rw"]},
+            {
+                "Devices": [
+                    {"PathOnHost": "/dev/a", "PathInContainer": "/dev/a", "CgroupPermissions": "rwm"},
+                    {"PathOnHost": "/dev/b", "PathInContainer": "/dev/c", "CgroupPermissions": "rwm"},
+                    {"PathOnHost": "/dev/d", "PathInContainer": "/dev/d", "CgroupPermissions": "r"},
+                    {"PathOnHost": "/dev/e", "PathInContainer": "/dev/f", "CgroupPermissions": "rw"},
+                ]
+            },
+        ),
+        ({"device_cgroup_rules": ["c 189:* rmw"]}, {"DeviceCgroupRules": ["c 189:* rmw"]}),
+        (
+            {"gpus": [{"count": 2, "capabilities": ["gpu"], "driver": "nvidia", "options": {"a": "b"}}]},
+            {
+                "DeviceRequests": [
+                    {"Driver": "nvidia", "Capabilities": [["gpu"]], "Count": 2, "Options": {"a": "b"}},
+                ]
+            },
+        ),
+        (
+            {"gpus": [{"device_ids": ["0"], "capabilities": ["gpu"]}]},
+            {"DeviceRequests": [{"Driver": "", "Capabilities": [["gpu"]], "DeviceIDs": ["0"]}]},
+        ),
+        ({"oom_score_adj": -5}, {"OomScoreAdj": -5}),
+        ({"oom_kill_disable": True}, {"OomKillDisable": True}),
+        ({"cpu_shares": 512}, {"CpuShares": 512}),
+        ({"cpu_period": 100000, "cpu_quota": 5000}, {"CpuPeriod": 100000, "CpuQuota": 5000}),
+        ({"cpuset": "0-1"}, {"CpusetCpus": "0-1"}),
+        ({"mem_swappiness": 0}, {"MemorySwappiness": 0}),
+        ({"memswap_limit": -1}, {"MemorySwap": -1}),
+        ({"runtime": "runsc"}, {"Runtime": "runsc"}),
+        ({"storage_opt": {"size": "1G"}}, {"StorageOpt": {"size": "1G"}}),
+        ({"annotations": {"a": "b"}}, {"Annotations": {"a": "b"}}),
+        ({"dns_opt": ["ndots:5"]}, {"DnsOptions": ["ndots:5"]}),
+        ({"network_mode": "host"}, {"NetworkMode": "host"}),
+        (
+            {"blkio_config": {"weight": 300, "weight_device": [{"path": "/dev/x", "weight": 10}]}},
+            {"BlkioWeight": 300, "BlkioWeightDevice": [{"Path": "/dev/x", "Weight": 10}]},
+        ),
+        (
+            {"blkio_config": {"device_read_bps": [{"path": "/dev/x", "rate": 1048576}]}},
+            {"BlkioDeviceReadBps": [{"Path": "/dev/x", "Rate": 1048576}]},
+        ),
+        (
+            {"blkio_config": {"device_write_iops": [{"path": "/dev/x", "rate": 9}]}},
+            {"BlkioDeviceWriteIOps": [{"Path": "/dev/x", "Rate": 9}]},
+        ),
+    ],
+)
+def test_what_the_host_gives(template, wanted):
+    found = body(template)["HostConfig"]
+    assert {key: found.get(key) for key in wanted} == wanted
+    assert not set(found) - set(wanted) - set(body()["HostConfig"])
+
+
+def test_the_host_s_network_has_no_address_of_its_own():
+    found = body({"network_mode": "host"})
+    assert not {"NetworkingConfig", "MacAddress"} & set(found)
+    assert found["Labels"]["stowage.ip"] == "10.128.0.5"
+
+
+@pytest.mark.parametrize(
+    ("mount", "options"),
+    [
+        ({"type": "bind", "bind": {"recursive": "disabled"}}, {"BindOptions": {"NonRecursive": True}}),
+        ({"type": "bind", "bind": {"recursive": "readonly"}}, {"BindOptions": {"ReadOnlyForceRecursive": True}}),
+        (
+            {"type": "volume", "volume": {"nocopy": True, "subpath": "a/b"}},
+            {"VolumeOptions": {"NoCopy": True, "Subpath": "a/b"}},
+        ),
+    ],
+)
+def test_options_of_a_mount(mount, options):
+    found = body({"mounts": [{"source": "/a", "target": "/b", **mount}]})["HostConfig"]["Mounts"][0]
+    assert {key: found.get(key) for key in options} == options
+
+
+@pytest.mark.parametrize(("api", "wanted"), [("1.41", None), ("1.44", 2_000_000_000)])
+def test_start_interval_is_left_out_where_the_engine_knows_it_not(api, wanted):
+    assert body({"healthcheck": {"start_interval": 2}}, api=api)["Healthcheck"].get("StartInterval") == wanted
+
+
+@pytest.mark.parametrize(
+    ("template", "api", "words"),
+    [
+        ({"annotations": {"a": "b"}}, (1, 42), "annotations needs Engine 24"),
+        ({"mounts": [{"volume": {"subpath": "a"}}]}, (1, 44), "volume.subpath needs Engine 26"),
+        ({"mounts": [{"bind": {"recursive": "writable"}}]}, (1, 43), "bind.recursive needs Engine 25"),
+        ({"annotations": {"a": "b"}}, (1, 43), ""),
+        ({"privileged": True}, (1, 41), ""),
+    ],
+)
+def test_an_engine_that_is_too_old_says_so(template, api, words):
+    assert payload_host.too_old(template, api) == words
 
 
 def test_nothing_stated_leaves_the_image_s_own():

@@ -80,9 +80,9 @@ def test_all_mistakes_of_all_files_in_one_pass(tmp_path: Path) -> None:
         ("STW-LABEL", "b.yml"),
         ("STW-MODE", "a.yml"),
         ("STW-PORT", "a.yml"),
+        ("STW-PRIVILEGED", "b.yml"),
         ("STW-REPLICAS", "a.yml"),
         ("STW-TYPE", "a.yml"),
-        ("STW-UNSUPPORTED", "b.yml"),
         ("STW-YAML-SYNTAX", "c.yml"),
     ]
 

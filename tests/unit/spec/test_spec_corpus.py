@@ -27,18 +27,21 @@ _VARIABLE = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)")
 
 # {file: {path: why}} where we mean to differ from `docker stack config`.
 FULL_EXAMPLE = "docker__cli/cli/compose/loader/full-example.yml"
+KOMPOSE_FULL = "kubernetes__kompose/script/test/fixtures/unused/v3/docker-compose-full-example.yaml"
 DIFFERENCES = {
     FULL_EXAMPLE: {
         "configs.config4": "Docker takes a missing file for the directory; we leave it missing and refuse its use",
         "secrets.secret4": "as config4",
+        "services.foo.ports": "an address makes the port one of the host itself; Docker drops it with a warning",
         "services.foo.build": "kept as written: nothing is built",
         "volumes.cluster-volume": "an extension key, kept as written: cluster volumes are refused",
     },
+    KOMPOSE_FULL: {"services.foo.ports": "as above"},
 }
 # Files that Docker accepts and load refuses, with the keys it names: each would be ignored in silence.
 REFUSED = {
     FULL_EXAMPLE,
-    "kubernetes__kompose/script/test/fixtures/unused/v3/docker-compose-full-example.yaml",
+    KOMPOSE_FULL,
 }
 
 

@@ -36,7 +36,7 @@ class Reader:
         """A mapping with string keys; None is an empty one."""
         if value is None:
             return {}
-        if type(value) is dict and TEXT.issuperset(map(type, value)):
+        if isinstance(value, dict) and TEXT.issuperset(map(type, value)):
             return value
         if not isinstance(value, Mapping):
             self.wrong(place, f"{show(value)} is not a mapping", "write key: value pairs")
@@ -164,7 +164,7 @@ class Reader:
 
 def texts(value: Any) -> bool:
     """True if it is a plain dict of strings by strings."""
-    return type(value) is dict and TEXT.issuperset(map(type, value)) and TEXT.issuperset(map(type, value.values()))
+    return isinstance(value, dict) and TEXT.issuperset(map(type, value)) and TEXT.issuperset(map(type, value.values()))
 
 
 @lru_cache(maxsize=8192, typed=True)

@@ -61,7 +61,7 @@ def _quick(
     if not kinds <= {int, str} or not {str}.issuperset(map(type, set(names) | set(hosts))):
         return None
     if (everywhere or str in kinds) and any(
-        (type(slot) is str) is not (name in everywhere) for name, slot in zip(names, slots)
+        isinstance(slot, str) is not (name in everywhere) for name, slot in zip(names, slots)
     ):
         return None
     return list(map(partial(tuple.__new__, Held), zip(names, slots, hosts, repeat(NOTHING), repeat(NOTHING))))

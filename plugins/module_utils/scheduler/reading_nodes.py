@@ -14,7 +14,7 @@ from ..errors import show
 from .model import CPUS, MEMORY, NOTHING, SHARE, UNLIMITED, Node, Taint
 from .ports import Port
 from .reader import MOST_COUNT, TEXT, Reader, exact, texts, whole
-from .reading_ports import address_text, read_ports
+from .reading_ports import PROTOCOLS, address_text, read_ports
 
 AVAILABILITIES = ("active", "pause", "drain")
 EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
@@ -60,7 +60,12 @@ def seed(text: str) -> int:
 
 def read_node(reader: Reader, value: Any, at: int) -> RawNode:
     """One node, by the quick way if nothing is odd about it."""
-    if type(value) is dict and NODE_KEYS.issuperset(value) and type(value.get("name")) is str and value["name"].strip():
+    if (
+        isinstance(value, dict)
+        and NODE_KEYS.issuperset(value)
+        and isinstance(value.get("name"), str)
+        and value["name"].strip()
+    ):
         quick = _quick(value)
         if quick is not None:
             return quick
@@ -74,7 +79,7 @@ def _quick(raw: dict[str, Any]) -> RawNode | None:
     for key, attribute in (("id", "id"), ("hostname", "hostname"), ("role", "role"), ("ip", "ip")):
         text = get(key)
         if text is not None:
-            if type(text) is not str:
+            if not isinstance(text, str):
                 return None
             setattr(node, attribute, text)
     labels, engine_labels, availability = get("labels"), get("engine_labels"), get("availability")
@@ -105,7 +110,7 @@ def _quick_rest(node: Node, raw: dict[str, Any]) -> bool:
         return False
     facts, platform, volumes = get("facts"), get("platform"), get("volumes")
     if facts is not None:
-        if type(facts) is not dict or not TEXT.issuperset(map(type, facts)):
+        if not isinstance(facts, dict) or not TEXT.issuperset(map(type, facts)):
             return False
         node.facts = facts or NOTHING
     if platform is not None:
@@ -113,7 +118,7 @@ def _quick_rest(node: Node, raw: dict[str, Any]) -> bool:
             return False
         node.os, node.arch = platform.get("os", ""), platform.get("arch", "")
     if volumes is not None:
-        if type(volumes) is not list or not TEXT.issuperset(map(type, volumes)) or not all(map(str.strip, volumes)):
+        if not isinstance(volumes, list) or not TEXT.issuperset(map(type, volumes)) or not all(map(str.strip, volumes)):
             return False
         if volumes:
             node.volumes = frozenset(volumes)
@@ -123,15 +128,20 @@ def _quick_rest(node: Node, raw: dict[str, Any]) -> bool:
 def _quick_ports(node: Node, ports: Any) -> bool:
     if not ports:
         return ports is None or ports == []
-    if type(ports) is not list:
+    if not isinstance(ports, list):
         return False
     for entry in ports:
-        if type(entry) is not dict or len(entry) != 3:
+        if not isinstance(entry, dict) or len(entry) != 3:
             return False
         port, ip, protocol = entry.get("port"), entry.get("ip"), entry.get("protocol")
-        if type(port) is not int or not 0 < port < 65536 or type(ip) is not str or protocol not in ("tcp", "udp"):
+        if (
+            not isinstance(port, int)
+            or isinstance(port, bool)
+            or not isinstance(ip, str)
+            or not isinstance(protocol, str)
+        ):
             return False
-        found = address_text(ip)
+        found = address_text(ip) if 0 < port < 65536 and protocol in PROTOCOLS else None
         if found is None:
             return False
         node.ports.add(Port(found, port, protocol))
@@ -141,7 +151,7 @@ def _quick_ports(node: Node, ports: Any) -> bool:
 def _quick_amounts(stated: Any) -> Mapping[str, int] | None:
     if stated is None:
         return {}
-    if type(stated) is not dict or not TEXT.issuperset(map(type, stated)):
+    if not isinstance(stated, dict) or not TEXT.issuperset(map(type, stated)):
         return None
     try:
         return _amounts(tuple(stated.items()), tuple(map(type, stated.values())))

@@ -122,7 +122,7 @@ def _relations(reader: Reader, raw: Mapping[str, Any], place: str, service: Serv
     if concurrent and mode != "replicated-job":
         reader.wrong(f"{place}.concurrent", f"{mode} services run all at once", "use it with replicated-job only")
     priority = given.get("priority")
-    if priority is not None and (type(priority) is not int or not LEAST_PRIORITY <= priority <= MOST_PRIORITY):
+    if priority is not None and (type(priority) not in (int,) or not LEAST_PRIORITY <= priority <= MOST_PRIORITY):
         reason = f"{show(priority)} is not a whole number from {LEAST_PRIORITY} to {MOST_PRIORITY}"
         reader.wrong(f"{place}.priority", reason, "the larger the more important, 0 is usual")
         priority = 0

@@ -5,6 +5,6 @@
 from __future__ import annotations
 
 from .compilation import compile_services
-from .reading import load
+from .reading import Options, load
 
-__all__ = ["compile_services", "load"]
+__all__ = ["Options", "compile_services", "load"]

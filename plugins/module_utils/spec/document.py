@@ -32,29 +32,35 @@ _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _TAG = "tag:yaml.org,2002:"
 _SCALAR_TAGS = {_TAG + kind for kind in ("str", "int", "float", "bool", "null")}
 _MERGE_KEY = "<<"
+_RESET, _OVERRIDE = _COMPOSE_TAGS = ("!reset", "!override")
 _LONGEST_NUMBER = 64
 
 
 class Node:
     """One node of the graph: a scalar's value, or children; size and height count what aliases expand to."""
 
-    __slots__ = ("children", "height", "kind", "mark", "open", "size", "text", "value")
+    __slots__ = ("children", "height", "kind", "mark", "open", "size", "tag", "text", "value")
 
     def __init__(self, kind: str, mark: tuple[int, int], value: Any = None, text: str | None = None) -> None:
         """Take the kind (scalar, list, map), the mark (line, column from 1), a scalar's value and its plain text."""
         self.kind, self.mark, self.value, self.text = kind, mark, value, text
         self.children: list[Node] = []
         self.size, self.height, self.open = 1, 1, kind != "scalar"
+        self.tag = ""
 
 
 class Document(NamedTuple):
-    """A file's value with the marks of its paths; `rewritten` holds the text of plain numbers."""
+    """A file's value with the marks of its paths; `rewritten` holds the text of plain numbers.
+
+    `replaced` holds the paths tagged !reset and !override: an overlay's value stands there, nothing is merged.
+    """
 
     name: str
     value: Any
     marks: dict[KeyPath, tuple[int, int]]
     key_marks: dict[KeyPath, tuple[int, int]]
     rewritten: dict[KeyPath, str]
+    replaced: frozenset[KeyPath] = frozenset()
 
 
 def path_text(path: KeyPath) -> str:
@@ -81,7 +87,7 @@ def parse(name: str, data: bytes) -> tuple[Document, list[Problem]]:
         raise _fatal(name, root.mark, "STW-YAML-SHAPE", "is not a mapping of keys at the top", "start with services:")
     builder = _Builder(name)
     value = builder.build(root, ())
-    return Document(name, value, builder.marks, builder.key_marks, builder.rewritten), builder.problems
+    return builder.document(value), builder.problems
 
 
 def _fatal(name: str, mark: tuple[int, int], code: str, reason: str, fix: str = "") -> StowageError:
@@ -154,6 +160,7 @@ class _Composer:
             if len(self._stack) >= MAX_DEPTH:
                 raise self._refused(mark, "STW-YAML-DEPTH", f"is nested more than {MAX_DEPTH} deep")
             node = Node(kind, mark)
+            node.tag = event.tag if event.tag in _COMPOSE_TAGS else ""
             self._anchor(event.anchor, node)
             self._stack.append(node)
         elif isinstance(event, (yaml.SequenceEndEvent, yaml.MappingEndEvent)):
@@ -192,17 +199,20 @@ class _Composer:
         return node
 
     def _tag(self, tag: str | None, known: set[str], mark: tuple[int, int]) -> None:
-        if tag and tag != "!" and tag not in known:
+        if tag and tag != "!" and tag not in known and tag not in _COMPOSE_TAGS:
             name = tag.replace(_TAG, "!!")
-            fix = "overlays replace values without tags" if name in ("!reset", "!override") else "remove the tag"
-            raise self._refused(mark, "STW-YAML-TAG", f"tag {show(name)} is not supported", fix)
+            raise self._refused(mark, "STW-YAML-TAG", f"tag {show(name)} is not supported", "remove the tag")
 
     def _scalar(self, event: Any, mark: tuple[int, int]) -> Node:
         self._tag(event.tag, _SCALAR_TAGS, mark)
         text = event.value
-        if event.tag == _TAG + "str" or event.tag == "!" or (event.style and not event.tag):
-            return Node("scalar", mark, text)
-        return Node("scalar", mark, resolve(text), text)
+        tag = event.tag if event.tag in _COMPOSE_TAGS else ""
+        if event.tag == _TAG + "str" or event.tag == "!" or (event.style and (tag or not event.tag)):
+            node = Node("scalar", mark, text)
+        else:
+            node = Node("scalar", mark, resolve(text), text)
+        node.tag = tag
+        return node
 
 
 def resolve(text: str) -> Any:
@@ -235,15 +245,25 @@ class _Builder:
         self.marks: dict[KeyPath, tuple[int, int]] = {}
         self.key_marks: dict[KeyPath, tuple[int, int]] = {}
         self.rewritten: dict[KeyPath, str] = {}
+        self.replaced: set[KeyPath] = set()
+
+    def document(self, value: Any) -> Document:
+        """The Document of what was built."""
+        return Document(self._name, value, self.marks, self.key_marks, self.rewritten, frozenset(self.replaced))
 
     def build(self, node: Node, path: KeyPath) -> Any:
         """The node's value, as plain dict, list, str, int, float, bool and None."""
         self.marks[path] = node.mark
+        if node.tag:
+            self.replaced.add(path)
         if node.kind == "list":
-            return [self.build(child, (*path, index)) for index, child in enumerate(node.children)]
+            kept = [child for child in node.children if child.tag != _RESET]
+            return [self.build(child, (*path, index)) for index, child in enumerate(kept)]
         if node.kind == "map":
             pairs = self._pairs(node, path)
-            return {name: self._item(key, child, (*path, name)) for name, (key, child) in pairs.items()}
+            self.replaced.update((*path, name) for name, (_key, child) in pairs.items() if child.tag == _RESET)
+            kept_pairs = {name: pair for name, pair in pairs.items() if pair[1].tag != _RESET}
+            return {name: self._item(key, child, (*path, name)) for name, (key, child) in kept_pairs.items()}
         if node.text is not None and isinstance(node.value, (int, float)) and not isinstance(node.value, bool):
             self.rewritten[path] = node.text
         return node.value

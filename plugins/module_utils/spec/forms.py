@@ -339,6 +339,12 @@ def read_named(reader: Reader, path: KeyPath, value: Any) -> Any:
         value = {**value, "external": True, "name": value.get("name") or literal(external.get("name") or path[-1])}
     elif external:
         value = {**value, "name": value.get("name") or path[-1]}
+    if path[0] == "configs" and "environment" in value:
+        name, value = value["environment"], {key: item for key, item in value.items() if key != "environment"}
+        if name not in reader.variables:
+            fix = f"set {name[:60]} in stowage_env"
+            reader.refuse((*path, "environment"), "STW-VARIABLE", f"variable {show(name)} is not set", fix)
+        value["content"] = reader.variables.get(name, "")
     if external and path[0] in ("networks", "volumes"):
         stated = [name for name in ("driver", "driver_opts", "ipam", "internal", "labels") if name in value]
         if stated:

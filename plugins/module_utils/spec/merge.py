@@ -4,32 +4,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from .depending import conditions
+from .document import KeyPath
 
 Value = dict[str, Any]
 
 
-def merge(base: Value, overlay: Value) -> Value:
-    """The normal form of both files: services merge key by key, other named objects are replaced whole."""
-    merged = {**base, **{name: value for name, value in overlay.items() if name not in _SECTIONS}}
-    for section in _SECTIONS:
+def merge(base: Value, overlay: Value, replaced: Iterable[KeyPath] = ()) -> Value:
+    """The normal form of both files: services merge key by key, other named objects are replaced whole.
+
+    replaced: paths at which the overlay's value stands alone (Compose's tags !reset and !override).
+    """
+    for path in sorted(replaced, key=len):
+        base = _without(base, path)
+    merged = {**base, **{name: value for name, value in overlay.items() if name not in SECTIONS}}
+    for section in SECTIONS:
         if section not in overlay:
             continue
         before, after = base.get(section, {}), overlay[section]
         merged[section] = {**before, **after}
         if section == "services":
             shared = {name for name in after if name in before}
-            merged[section].update({name: _service(before[name], after[name]) for name in shared})
+            merged[section].update({name: merge_service(before[name], after[name]) for name in shared})
     return merged
 
 
-_SECTIONS = ("services", "networks", "volumes", "configs", "secrets")
+def _without(value: Any, path: KeyPath) -> Any:
+    """The value without what stands at a path of keys; as it is if there is nothing."""
+    if not path or not isinstance(value, dict) or path[0] not in value:
+        return value
+    if len(path) == 1:
+        return {name: item for name, item in value.items() if name != path[0]}
+    return {**value, path[0]: _without(value[path[0]], path[1:])}
 
 
-def _service(base: Value, overlay: Value) -> Value:
+SECTIONS = ("services", "networks", "volumes", "configs", "secrets")
+
+
+def merge_service(base: Value, overlay: Value, replaced: Iterable[KeyPath] = ()) -> Value:
+    """A service over another one: of an earlier file, or the one that it extends."""
+    for path in sorted(replaced, key=len):
+        base = _without(base, path)
     merged = dict(base)
     for name, value in overlay.items():
         merged[name] = _SPECIAL.get(name, _deep)(base[name], value) if name in base else value

@@ -6,20 +6,30 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from typing import Any, Union
+from typing import Any, NamedTuple, Union
 
 from ..errors import Problem, StowageError, raise_all
 from . import depending, forms, forms_host, short  # they register the forms  # noqa: F401  # pylint: disable=unused-import
 from .check import check
-from .document import KeyPath, parse, read_file
-from .merge import merge
+from .project import Project
 from .reader import Normal, Reader
 
 DEFAULT_VERSION = "3.13"
 Path = Union[str, "os.PathLike[str]"]
 
 
-def load(paths: Path | Iterable[Path], variables: Mapping[str, Any] | None = None) -> Normal:
+class Options(NamedTuple):
+    """What the inventory says of a stack: active profiles (`*`: all), and what its services may have of the hosts."""
+
+    profiles: tuple[str, ...] = ()
+    host_paths: tuple[str, ...] = ()
+    privileged: bool = False
+
+
+PLAIN = Options()
+
+
+def load(paths: Path | Iterable[Path], variables: Mapping[str, Any] | None = None, options: Options = PLAIN) -> Normal:
     """The normal form of one stack, from one file or several (later ones over earlier ones).
 
     paths: a path or a list of paths. variables: for interpolation and for environment names without value; None
@@ -27,7 +37,7 @@ def load(paths: Path | Iterable[Path], variables: Mapping[str, Any] | None = Non
     durations and sizes as text); it also remembers `places` and `warnings` for compile_services.
     Raises one StowageError with the mistakes of all files; if there are any, those compile_services would find too.
     """
-    normal, problems = read(paths, variables)
+    normal, problems = read(paths, variables, options)
     if problems:
         raise_all(problems + [found for found in check(normal) if not _overlap(found, problems)])
     return normal
@@ -41,69 +51,56 @@ def _overlap(found: Problem, problems: list[Problem]) -> bool:
     inside = any(place.startswith(f"{path}.") for place in places)
     if found.code in ("STW-REFERENCE", "STW-DEPENDS") and (unread or inside):
         return True
+    if found.code == "STW-IMAGE" and any(problem.code == "STW-EXTENDS" for problem in problems):
+        return True
     return path in places or found.code == "STW-SERVICE"
 
 
-def read(paths: Path | Iterable[Path], variables: Mapping[str, Any] | None = None) -> tuple[Normal, list[Problem]]:
+def read(
+    paths: Path | Iterable[Path], variables: Mapping[str, Any] | None = None, options: Options = PLAIN
+) -> tuple[Normal, list[Problem]]:
     """The normal form as far as it can be read, and the mistakes of all files."""
     names = [os.fspath(paths)] if isinstance(paths, (str, os.PathLike)) else [os.fspath(path) for path in paths]
     if not names:
         raise StowageError(Problem("STW-FILE", "stack", "has no files", "give at least one stack file"))
     known = {name: _text(value) for name, value in (variables or {}).items() if value is not None}
-    base = os.path.dirname(os.path.abspath(names[0]))
-    normal, problems, readers = Normal(), [], []
-    for name in names:
-        try:
-            document, found = parse(name, _bytes(name))
-        except StowageError as error:
-            problems += error.problems
-            continue
-        reader = Reader(document, base, known)
-        part = _normal(reader)
-        problems += [*found, *reader.problems]
-        readers.append(reader)
-        places = {**normal.places, **_places(reader)}
-        normal = Normal(merge(normal, part))
-        normal.places = places
+    project = Project()
+    normal = project.files(names, os.path.dirname(os.path.abspath(names[0])), known)
     normal.setdefault("version", DEFAULT_VERSION)
-    normal.warnings = _warnings(readers)
+    idle = _leave_out(normal, set(options.profiles))
+    _permit(normal, options)
+    normal.warnings = _warnings(project.readers)
+    if idle:
+        normal.warnings.append(f"{', '.join(idle)}: not deployed, no profile of theirs is active")
+    # A file's own mistakes and those of files that it extends are both with their readers.
+    problems = list(dict.fromkeys([*project.problems, *(p for reader in project.readers for p in reader.problems)]))
     return normal, problems
+
+
+def _leave_out(normal: Normal, active: set[str]) -> list[str]:
+    """Take the services out of which no profile is active; returns their names."""
+    idle = []
+    for name, service in list(normal.get("services", {}).items()):
+        profiles = service.pop("profiles", None)
+        if profiles and not active & {*profiles, "*"}:
+            idle.append(name)
+            del normal["services"][name]
+    return sorted(idle)
+
+
+def _permit(normal: Normal, options: Options) -> None:
+    """What the inventory allows is as if each service's x-stowage allowed it."""
+    allowed: dict[str, Any] = {"allow_host_paths": list(options.host_paths)} if options.host_paths else {}
+    if options.privileged:
+        allowed["allow_privileged"] = True
+    for service in normal.get("services", {}).values() if allowed else ():
+        own = dict(service.get("x-stowage") or {})
+        paths = [*own.get("allow_host_paths", ()), *allowed.get("allow_host_paths", ())]
+        service["x-stowage"] = {**own, **allowed, **({"allow_host_paths": paths} if paths else {})}
 
 
 def _text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _bytes(name: str) -> bytes:
-    try:
-        return read_file(name)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise StowageError(Problem("STW-FILE", name, f"cannot be read: {reason}", "check the path")) from None
-
-
-def _normal(reader: Reader) -> dict[str, Any]:
-    """The normal form of one file; what the services say stays when another section is broken."""
-    document = reader.document
-    reader.document = document._replace(value=reader.interpolate(document.value))
-    made = reader.section((), reader.document.value, "")
-    return made if isinstance(made, dict) else {}
-
-
-def _places(reader: Reader) -> dict[KeyPath, str]:
-    """Where the keys stand, for mistakes that show only when the stack is whole."""
-    places: dict[KeyPath, str] = {}
-    waiting: list[tuple[KeyPath, Any]] = [((), reader.document.value)]
-    while waiting:
-        path, value = waiting.pop()
-        places[path] = reader.place(path, key=True)
-        if isinstance(value, dict):
-            waiting += [((*path, name), item) for name, item in value.items()]
-        elif isinstance(value, list):
-            # By their text, because merging files changes the indices.
-            texts = ((index, item) for index, item in enumerate(value) if isinstance(item, str))
-            places.update({(*path, str(item)): reader.place((*path, index)) for index, item in texts})
-    return places
 
 
 def _warnings(readers: list[Reader]) -> list[str]:

@@ -37,11 +37,13 @@ def read_services(reader: Reader, path: KeyPath, value: Any) -> Any:
         if not isinstance(item, dict):
             reader.type_error(at, item, "a mapping with image and more")
             continue
-        made[name] = _service(reader, at, reader.section(at, item, "services.*"))
+        made[name] = read_service(reader, at, item)
     return made
 
 
-def _service(reader: Reader, path: KeyPath, service: dict[str, Any]) -> dict[str, Any]:
+def read_service(reader: Reader, path: KeyPath, item: dict[str, Any]) -> dict[str, Any]:
+    """One service by the table, with Compose's shorthands folded into deploy; what it extends is left to others."""
+    service = reader.section(path, item, "services.*")
     service.update((service.get("x-stowage") or {}).pop("compose", {}))
     if service.get("x-stowage") == {}:
         del service["x-stowage"]
@@ -60,6 +62,9 @@ def _service(reader: Reader, path: KeyPath, service: dict[str, Any]) -> dict[str
         del deploy["resources"]
     if deploy.get("placement") == {}:
         del deploy["placement"]
+    named = _label_files(reader, path, service)
+    if named:
+        service["labels"] = {**named, **service.get("labels", {})}
     environment = _environment(reader, path, service)
     if environment:
         service["environment"] = environment
@@ -89,6 +94,15 @@ def _environment(reader: Reader, path: KeyPath, service: dict[str, Any]) -> dict
         service["env_file"] = [item["path"] if isinstance(item, dict) else item for item in files]
     made.update(service.get("environment", {}))
     return {name: text or reader.variables.get(name, text) for name, text in made.items()}
+
+
+def _label_files(reader: Reader, path: KeyPath, service: dict[str, Any]) -> dict[str, str]:
+    """The labels of the files that label_file names."""
+    made: dict[str, str] = {}
+    for index, name in enumerate(service.pop("label_file", ())):
+        found = _env_file(reader, (*path, "label_file", index), name)
+        made.update({label: text or "" for label, text in found.items()})
+    return made
 
 
 @form("environment")
@@ -128,7 +142,7 @@ def _env_file(reader: Reader, path: KeyPath, item: Any) -> dict[str, str | None]
     except (OSError, ValueError) as error:
         if not (isinstance(item, dict) and item.get("required") is False and isinstance(error, FileNotFoundError)):
             reason = "is not UTF-8" if isinstance(error, UnicodeDecodeError) else getattr(error, "strerror", str(error))
-            reader.refuse(path, "STW-FILE", f"env_file {show(name)}: {reason}", "the path starts at the first file")
+            reader.refuse(path, "STW-FILE", f"{path[2]} {show(name)}: {reason}", "the path starts at the first file")
         return {}
     made: dict[str, str | None] = {}
     for number, raw in enumerate(text.splitlines(), 1):

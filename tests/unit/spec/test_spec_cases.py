@@ -87,7 +87,12 @@ DIFFERENCES = {
     "yaml_as_go_reads_it": {"services.git.environment.DAY": "Docker prints a time, ours is what the file says"},
     "overlay": {"services.web.healthcheck.test": "Docker joins the two test commands; ours is the later one"},
 }
-DOCKER_REFUSES = {"compose_shorthands", "configs_and_secrets"}  # name, scale, ...; configs.content
+DOCKER_REFUSES = {
+    "compose_shorthands",  # name, scale, ...
+    "configs_and_secrets",  # configs.content
+    "extends_and_include",
+    "what_the_host_gives",  # group_add, ...
+}
 
 
 @pytest.mark.parametrize("name", sorted(set(NAMES) - DOCKER_REFUSES))

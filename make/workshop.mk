@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 RESULTS := .cache/results
 export STOWAGE_DATA
 
-.PHONY: tools lint lint-python lint-shell lint-yaml sanity changelog-lint unit package lab-test test-stacks test test-all molecule faults conformance matrix bench docs units-ansible-test changelog
+.PHONY: tools lint lint-python lint-shell lint-yaml sanity changelog-lint unit package lab-test test-stacks test test-all molecule faults conformance matrix bench bench-scheduler docs units-ansible-test changelog
 
 tools: setup  ## Install what the workshop needs (Debian packages when root, Python packages)
 	@scripts/tools $(VENV)
@@ -67,6 +67,9 @@ units-ansible-test: tools  ## Run the unit tests through ansible-test
 
 bench: tools  ## Measure against Swarm and a plain playbook, on the same lab hosts
 	tests/bench/run $(ARGS)
+
+bench-scheduler: tools  ## Measure the scheduler against its bars (ARGS=--quick: under a minute; see docs/scheduler-benchmarks.md)
+	$(BIN)/python tests/bench/scheduler $(ARGS)
 
 docs: tools  ## Check the plugin and role documentation and render it to docs/_build/reference
 	scripts/docs $(VENV)

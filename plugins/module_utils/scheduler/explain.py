@@ -6,50 +6,64 @@ from __future__ import annotations
 
 from typing import Any
 
-from .filters import FILTERS, UNKNOWN, Failure, Filters
-from .model import SHARE, Eviction, Key, Node, Service, State
+from .filters import FILTERS, UNKNOWN, Failure
+from .gates import Rules
+from .model import SHARE, Eviction, Key, Node, Service, Slot
+from .state import Facts, State
 from .strategies import WORDS
-from .words import percent
 
 Nearest = tuple[int, int, int, int]
 
 
-def reason(state: State, key: Key) -> dict[str, Any]:
-    """Why a placed replica is where it is: {decision: stays|new|moves, node, why, ...numbers}."""
-    node = state.where[key]
-    eviction = state.evicted.get(key)
-    if key in state.kept:
-        return {"decision": "stays", "node": node.name, "why": state.kept[key], "used_permille": _permille(node)}
-    if key not in state.facts:
-        why = f"runs on {node.name}, which still suits it"
-        return {"decision": "stays", "node": node.name, "why": why, "used_permille": _permille(node)}
-    service, facts = state.services[key[0]], state.facts[key]
-    why = _choice(service, node, facts)
-    if eviction is None:
-        return {"decision": "new", "node": node.name, "why": why, "strategy": service.strategy, **facts}
-    moved = {"decision": "moves", "node": node.name, "from": eviction.node, "cause": eviction.cause}
-    return {**moved, "why": f"{eviction.why}; to {why}", "strategy": service.strategy, **facts}
+class Reasons:
+    """Why each placed replica is where it is: {decision: stays|new|moves, node, why, ...numbers}."""
+
+    def __init__(self, state: State) -> None:
+        """Over the final state."""
+        self.state = state
+
+    def stays(self, node: Node) -> dict[str, Any]:
+        """The reason of what runs on a host and still suits it: one value for all of them."""
+        return _stays(node, f"runs on {node.name}, which still suits it")
+
+    def of(self, service: Service, slot: Slot, node: Node) -> dict[str, Any]:
+        """The reason of one replica."""
+        key = (service.name, slot)
+        facts = self.state.facts.get(key)
+        if facts is None:
+            return _stays(node, self.state.kept[key]) if key in self.state.kept else self.stays(node)
+        why = _choice(service, node, facts)
+        reason: dict[str, Any] = {"decision": "new", "node": node.name}
+        eviction = self.state.evicted.get(key)
+        if eviction is not None:
+            reason = {"decision": "moves", "node": node.name, "from": eviction.node, "cause": eviction.cause}
+            why = f"{eviction.why}; to {why}"
+        reason["why"], reason["strategy"] = why, service.strategy
+        reason["hosts_with_room" if facts.all else "hosts_compared"] = facts.room
+        if facts.next:
+            reason["runner_up"] = facts.next
+        reason["replicas_here_before"], reason["used_permille"] = facts.before, facts.share // 1000
+        return reason
 
 
-def _permille(node: Node) -> int:
-    return node.share * 1000 // SHARE
+def _stays(node: Node, why: str) -> dict[str, Any]:
+    return {"decision": "stays", "node": node.name, "why": why, "used_permille": node.share * 1000 // SHARE}
 
 
-def _choice(service: Service, node: Node, facts: dict[str, Any]) -> str:
+def _choice(service: Service, node: Node, facts: Facts) -> str:
     if service.everywhere:
         return f"{node.name}: one on every matching host"
     if service.volumes:
         made = [volume for volume in service.volumes if volume not in node.volumes]
         what = f"its new volume {', '.join(made)} is made" if made else f"its volume {', '.join(service.volumes)} is"
         return f"{node.name}: where {what}"
-    room = facts["hosts_with_room"]
-    if room == 1:
+    if facts.all and facts.room == 1:
         return f"{node.name}: the only host with room"
-    here = facts["replicas_here_before"]
-    text = f"{node.name}: {WORDS[service.strategy]} of {room} hosts with room ({here} of it here before"
-    if service.demands:
-        text += f", {percent(facts['used_permille'], 1000)} used after"
-    return text + (f"; next {facts['runner_up']})" if "runner_up" in facts else ")")
+    kind = "with room" if facts.all else "compared"
+    used = f", {facts.share // 10000} % used after" if service.demands else ""
+    following = f"; next {facts.next}" if facts.next else ""
+    what = f"{WORDS[service.strategy]} of {facts.room} hosts {kind}"
+    return f"{node.name}: {what} ({facts.before} of it here before{used}{following})"
 
 
 def held_entry(key: Key, suspects: list[Node]) -> dict[str, Any]:
@@ -66,9 +80,9 @@ def held_entry(key: Key, suspects: list[Node]) -> dict[str, Any]:
 class Explainer:
     """Explains what found no place, once per service: all its slots met the same hosts."""
 
-    def __init__(self, state: State, filters: Filters) -> None:
+    def __init__(self, state: State, rules: Rules) -> None:
         """Over the final state: what is used then is what keeps it out."""
-        self.state, self.filters = state, filters
+        self.state, self.rules = state, rules
         self._told: dict[str, tuple[dict[str, list[str]], str]] = {}
 
     def entry(self, key: Key) -> dict[str, Any]:
@@ -90,8 +104,9 @@ class Explainer:
     def _explain(self, service: Service, nodes: list[Node]) -> tuple[dict[str, list[str]], str]:
         rejected: dict[str, list[str]] = {}
         misses: dict[str, tuple[Nearest, Node, list[Failure]]] = {}
+        filters, gates = self.rules.filters, self.rules.gates(service)
         for node in nodes:
-            failures = self.filters.failures(service, node)
+            failures = [*filters.failures(service, node), *gates.failures(node)]
             if not failures:
                 continue
             rejected.setdefault(failures[0].filter, []).append(node.name)

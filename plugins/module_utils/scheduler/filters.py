@@ -1,24 +1,30 @@
 # Copyright: Stowage contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Filters: what keeps a service off a host. Sets of hosts are bit masks (bit = the node's index).
+"""Filters that hold for a service and a host whatever else is placed. Sets of hosts are bit masks (bit = index).
 
-The names, in the order in which they are asked and reported: FILTERS. Those up to volumes hold for a service and a
-host whatever else is placed; ports, max_replicas_per_node and resources depend on what is there already.
+The names, in the order in which all filters are asked and reported: FILTERS. Those after storage depend on what is
+placed already: gates.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
-from .constraints import ENGINE_LABEL, Constraint, matches, value
-from .model import CPUS, MEMORY, Node, Service, State
-from .words import amount_pair
+from . import conflict
+from .constraints import ENGINE_LABEL, FACT, Constraint, miss, tester, value
+from .domains import Domains, flags
+from .model import CPUS, MEMORY, Node, Service, Taint, Toleration
+from .state import State
 
-UNKNOWN, AVAILABILITY, HOSTS, CONSTRAINTS = "unknown", "availability", "hosts", "constraints"
-VOLUMES, PORTS, MAX_PER_NODE, RESOURCES = "volumes", "ports", "max_replicas_per_node", "resources"
-FILTERS = (UNKNOWN, AVAILABILITY, HOSTS, CONSTRAINTS, VOLUMES, PORTS, MAX_PER_NODE, RESOURCES)
-FACTS = ("node.platform.os", "node.platform.arch", ENGINE_LABEL)  # what only the host itself can tell
+UNKNOWN, AVAILABILITY, TAINTS, HOSTS, CONSTRAINTS = "unknown", "availability", "taints", "hosts", "constraints"
+VOLUMES, STORAGE, AFFINITY, RULES, PORTS = "volumes", "storage", "affinity", "rules", "ports"
+MAX_PER_NODE, RESOURCES, CONCURRENT = "max_replicas_per_node", "resources", "concurrent"
+STATIC = (UNKNOWN, AVAILABILITY, TAINTS, HOSTS, CONSTRAINTS, VOLUMES)
+FILTERS = (*STATIC, STORAGE, AFFINITY, RULES, PORTS, MAX_PER_NODE, RESOURCES, CONCURRENT)
+FACTS = ("node.platform.os", "node.platform.arch", ENGINE_LABEL, FACT)  # what only the host itself can tell
+SOFT, EXECUTE = "PreferNoSchedule", "NoExecute"
 
 
 class Failure(NamedTuple):
@@ -27,18 +33,12 @@ class Failure(NamedTuple):
     filter: str
     words: str
     distance: int = 0
+    needs: str = ""
+    has: str = ""
 
     def on(self, node: Node) -> str:
         """The failure as a sentence about the host."""
         return f"{node.name}{': ' if self.filter == RESOURCES else ' '}{self.words}"
-
-
-def bits(mask: int) -> Iterator[int]:
-    """The positions of a mask's set bits, ascending."""
-    while mask:
-        low = mask & -mask
-        yield low.bit_length() - 1
-        mask ^= low
 
 
 class Filters:
@@ -47,96 +47,124 @@ class Filters:
     def __init__(self, state: State) -> None:
         """Masks of hosts by what they are."""
         self.state = state
+        self.all = (1 << len(state.nodes)) - 1
+        self.domains = Domains(state.nodes)
         lost = {node.name for node in state.nodes if node.unknown} & state.request.options.assume_lost
-        self.lost = self._mask(lambda node: node.name in lost)
-        self.unknown = self._mask(lambda node: node.unknown) & ~self.lost
-        self.known = self._mask(lambda node: not node.unknown)
-        self.active = self.known & self._mask(lambda node: node.availability == "active")
-        self.stays = self.known & self._mask(lambda node: node.availability != "drain")
+        self.lost = self.mask(lambda node: node.name in lost) if lost else 0
+        self.unknown = self.mask(lambda node: node.unknown) & ~self.lost
+        self.known = self.mask(lambda node: not node.unknown)
+        self.active = self.known & self.mask(lambda node: node.availability == "active")
+        self.stays = self.known & self.mask(lambda node: node.availability != "drain")
+        self.soft = any(taint.effect == SOFT for node in state.nodes for taint in node.taints)
+        self._taints = {taint: self._having(taint) for node in state.nodes for taint in node.taints}
         self._constraints: dict[Constraint, int] = {}
         self._allowed: dict[tuple[tuple[Constraint, ...], tuple[str, ...]], int] = {}
-        self._positions: dict[int, list[Node]] = {}
+        self._tolerated: dict[tuple[tuple[Toleration, ...], bool], int] = {}
+        self._nodes: dict[int, list[Node]] = {}
+        self._sizes: dict[int, int] = {}
+        self._flags: dict[int, bytes] = {}
 
-    def _mask(self, holds: Callable[[Node], bool]) -> int:
-        mask = 0
-        for node in self.state.nodes:
-            if holds(node):
-                mask |= 1 << node.index
-        return mask
+    def mask(self, holds: Callable[[Node], bool]) -> int:
+        """The hosts that pass a test."""
+        return conflict.mask(self.state.nodes, holds)
+
+    def _having(self, taint: Taint) -> int:
+        return self.mask(lambda node: taint in node.taints)
 
     def constraint(self, constraint: Constraint) -> int:
         """The hosts that satisfy a constraint."""
         if constraint not in self._constraints:
-            self._constraints[constraint] = self._mask(lambda node: matches(constraint, node))
+            self._constraints[constraint] = self.mask(tester(constraint))
         return self._constraints[constraint]
 
     def allowed(self, service: Service) -> int:
         """The hosts that the service's own rules allow: hosts and constraints."""
         key = (service.constraints, service.hosts)
         if key not in self._allowed:
-            mask = (1 << len(self.state.nodes)) - 1
+            mask = self.all
             if service.hosts:
-                mask = self._mask(lambda node: node.name in service.hosts)
+                mask = sum(1 << self.state.by_name[name].index for name in service.hosts)
             for constraint in service.constraints:
                 mask &= self.constraint(constraint)
             self._allowed[key] = mask
         return self._allowed[key]
 
+    def tolerated(self, service: Service, staying: bool = False) -> int:
+        """The hosts whose taints the service does not mind. staying: only those that drive out what runs."""
+        if not self._taints:
+            return self.all
+        key = (service.tolerations, staying)
+        if key not in self._tolerated:
+            mask = self.all
+            for taint, hosts in self._taints.items():
+                strict = taint.effect == EXECUTE if staying else taint.effect != SOFT
+                if strict and not conflict.tolerates(service.tolerations, taint):
+                    mask &= ~hosts
+            self._tolerated[key] = mask
+        return self._tolerated[key]
+
     def home(self, service: Service) -> int:
         """The hosts that have every volume of the service that exists."""
-        mask = (1 << len(self.state.nodes)) - 1
+        mask = self.all
         for volume in service.volumes:
             mask &= self.state.homes.get(volume, mask)
         return mask
 
     def open(self, service: Service) -> int:
         """The hosts that may get a new replica, as far as filters up to volumes say."""
-        return self.allowed(service) & self.active & self.home(service)
+        mask = self.allowed(service) & self.active
+        if self._taints:
+            mask &= self.tolerated(service)
+        return mask & self.home(service) if service.volumes else mask
 
     def legal(self, service: Service) -> int:
         """The hosts where a replica that runs may stay, as far as filters up to volumes say."""
-        return self.allowed(service) & self.stays & self.home(service)
+        mask = self.allowed(service) & self.stays
+        if self._taints:
+            mask &= self.tolerated(service, staying=True)
+        return mask & self.home(service) if service.volumes else mask
 
     def nodes(self, mask: int) -> list[Node]:
         """The nodes of a mask, by name."""
-        if mask not in self._positions:
-            self._positions[mask] = [self.state.nodes[at] for at in bits(mask)]
-        return self._positions[mask]
+        if mask not in self._nodes:
+            self._nodes[mask] = [node for node, there in zip(self.state.nodes, self.flags(mask)) if there]
+        return self._nodes[mask]
 
-    def fits(self, service: Service) -> Callable[[Node], bool]:
-        """A test of hosts: do ports, max_replicas_per_node and resources leave room for one more replica?"""
-        demands, limit, ports = service.demands, service.max_per_node, service.ports
-        counts = self.state.counts[service.name]
+    def size(self, mask: int) -> int:
+        """How many hosts a mask has."""
+        if mask not in self._sizes:
+            self._sizes[mask] = bin(mask).count("1")
+        return self._sizes[mask]
 
-        def free(node: Node) -> bool:
-            for dimension, amount in demands:  # noqa: SIM110  (asked for each host: half the time of all())
-                if node.free[dimension] < amount:
-                    return False
-            return True
+    def flags(self, mask: int) -> bytes:
+        """A mask as one byte per host."""
+        if mask not in self._flags:
+            self._flags[mask] = flags(mask, len(self.state.nodes))
+        return self._flags[mask]
 
-        def all_free(node: Node) -> bool:
-            if limit and counts.get(node.index, 0) >= limit:
-                return False
-            return free(node) and not any(node.ports.takes(port) for port in ports)
-
-        return all_free if limit or ports else free
+    def dislike(self, service: Service) -> dict[int, int]:
+        """Per host, how many of its taints ask the service to stay away if it can."""
+        found: dict[int, int] = {}
+        if not self.soft:
+            return found
+        for taint, hosts in self._taints.items():
+            if taint.effect == SOFT and not conflict.tolerates(service.tolerations, taint):
+                for node in self.nodes(hosts):
+                    found[node.index] = found.get(node.index, 0) + 1
+        return found
 
     def may_hold(self, service: Service) -> list[Node]:
         """The unknown hosts on which a replica of the service may run: what they cannot tell now does not exclude."""
         found = []
         for node in self.nodes(self.unknown):
-            rules = [one for one in service.constraints if not (one.key.startswith(FACTS) and not value(one.key, node))]
+            rules = [one for one in service.constraints if not _untold(one, node)]
             named = not service.hosts or node.name in service.hosts
-            if named and all(matches(rule, node) for rule in rules):
+            if named and all(tester(rule)(node) for rule in rules):
                 found.append(node)
         return found
 
     def failures(self, service: Service, node: Node, staying: bool = False) -> list[Failure]:
-        """Everything that keeps the service off the host, in the order of FILTERS."""
-        return [*self.rules(service, node, staying), *self.room(service, node)]
-
-    def rules(self, service: Service, node: Node, staying: bool = False) -> list[Failure]:
-        """The failures up to volumes. staying: for a replica that runs there (a paused host keeps it)."""
+        """What these filters have against a host. staying: for a replica that runs there (a paused host keeps it)."""
         bit, found = 1 << node.index, []
         if self.unknown & bit:
             found.append(Failure(UNKNOWN, "did not answer"))
@@ -144,64 +172,49 @@ class Filters:
             found.append(Failure(AVAILABILITY, "is assumed lost"))
         elif not (self.stays if staying else self.active) & bit:
             found.append(Failure(AVAILABILITY, "is drained" if node.availability == "drain" else "is paused"))
+        if not self.tolerated(service, staying) & bit:
+            against = conflict.repelling(node.taints, service.tolerations)
+            shown = [conflict.taint_text(one) for one in against if one.effect == EXECUTE or not staying]
+            found.append(Failure(TAINTS, f"has the taint {some(shown)}, which it does not tolerate"))
         if service.hosts and node.name not in service.hosts:
-            found.append(Failure(HOSTS, f"is not among its hosts ({_some(service.hosts)})"))
-        found += [_constraint_failure(one, node) for one in service.constraints if not self.constraint(one) & bit]
+            found.append(Failure(HOSTS, f"is not among its hosts ({some(service.hosts)})"))
+        found += [
+            Failure(CONSTRAINTS, miss(one, node), 0, str(one), _values(one, node))
+            for one in service.constraints
+            if not self.constraint(one) & bit
+        ]
         for volume in service.volumes:
             if not self.state.homes.get(volume, bit) & bit:
                 where = [one.name for one in self.nodes(self.state.homes[volume])]
-                words = f"lacks volume {volume}, which is on {_some(where) if where else 'a host that left the fleet'}"
+                words = f"lacks volume {volume}, which is on {some(where) if where else 'a host that left the fleet'}"
                 found.append(Failure(VOLUMES, words))
         return found
 
-    def room(self, service: Service, node: Node) -> list[Failure]:
-        """The failures of ports, max_replicas_per_node and resources for one more replica."""
-        found = [Failure(PORTS, f"has {port} bound already") for port in service.ports if node.ports.takes(port)]
-        here = self.state.counts[service.name].get(node.index, 0)
-        if service.max_per_node and here >= service.max_per_node:
-            found.append(Failure(MAX_PER_NODE, f"has {here} of its replicas, at most {service.max_per_node} per host"))
-        for dimension, amount in service.demands:
-            free = max(0, node.free[dimension])
-            if amount > free:
-                name = self.state.request.dimensions[dimension]
-                needs, left = amount_pair(name, amount, free)
-                label = "" if name == MEMORY else " cpus" if name == CPUS else f" {name}"
-                words = f"needs {needs}{label}, {left} free"
-                found.append(Failure(RESOURCES, words, (amount - free) * 1000 // amount))
-        return found
-
-    def waste(self, service: Service) -> dict[int, int]:
-        """Per host, how many scarce things it has that this service does not need but another one does.
-
-        Scarce: a label expression, or a generic resource, that at most half of the hosts have.
-        """
-        found: dict[int, int] = {}
-        demanded = {dimension for dimension, _amount in service.demands}
-        for need, mask in self._scarce().items():
-            if need not in service.constraints and need not in demanded:
-                for at in bits(mask):
-                    found[at] = found.get(at, 0) + 1
-        return found
-
-    def _scarce(self) -> dict[Constraint | int, int]:
-        services = self.state.request.services
+    def scarce(self) -> dict[Constraint | int, int]:
+        """What at most half of the hosts have and some service needs, with those hosts: labels, generic resources."""
         needs: dict[Constraint | int, int] = {}
-        for service in services:
+        for service in self.state.request.services:
             for constraint in service.constraints:
                 needs[constraint] = self.constraint(constraint)
             for dimension, _amount in service.demands:
                 if self.state.request.dimensions[dimension] not in (CPUS, MEMORY) and dimension not in needs:
-                    needs[dimension] = sum(1 << node.index for node in self.state.nodes if node.capacity[dimension])
-        half = len(self.state.nodes)
-        return {need: mask for need, mask in needs.items() if 2 * bin(mask).count("1") <= half}
+                    needs[dimension] = self.mask(partial(_offers, dimension))
+        return {need: mask for need, mask in needs.items() if 2 * self.size(mask) <= len(self.state.nodes)}
 
 
-def _constraint_failure(constraint: Constraint, node: Node) -> Failure:
-    has = value(constraint.key, node)
-    shown = f" (it has {has})" if has and constraint.equal else ""
-    return Failure(CONSTRAINTS, f"{'lacks' if constraint.equal else 'violates'} {constraint}{shown}")
+def _offers(dimension: int, node: Node) -> bool:
+    return node.capacity[dimension] > 0
 
 
-def _some(names: tuple[str, ...] | list[str]) -> str:
+def _untold(constraint: Constraint, node: Node) -> bool:
+    return any(one.key.startswith(FACTS) and not value(one.key, node) for one in constraint.parts())
+
+
+def _values(constraint: Constraint, node: Node) -> str:
+    return ", ".join(dict.fromkeys(text for key in constraint.keys() for text in [value(key, node)] if text))  # noqa: SIM118
+
+
+def some(names: tuple[str, ...] | list[str]) -> str:
+    """At most three of the names, and how many more."""
     shown = ", ".join(names[:3])
     return f"{shown} and {len(names) - 3} more" if len(names) > 3 else shown

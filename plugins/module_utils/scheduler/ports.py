@@ -35,6 +35,10 @@ class HostPorts:
         """Bind a port."""
         self._bound.setdefault((port.protocol, port.port), set()).add(port.address)
 
+    def drop(self, port: Port) -> None:
+        """Give a port back."""
+        self._bound[(port.protocol, port.port)].discard(port.address)
+
     def takes(self, port: Port) -> bool:
         """True if the port, or the same port on every address, is bound already."""
         bound = self._bound.get((port.protocol, port.port))

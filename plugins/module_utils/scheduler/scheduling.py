@@ -6,14 +6,17 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterable, Mapping
+from operator import itemgetter
 from typing import Any
 
-from .explain import Explainer, held_entry, reason
+from .explain import Explainer, Reasons, held_entry
 from .filters import Filters
-from .model import Key, State
-from .placement import missing, place_missing
+from .gates import Rules
+from .model import SHARE
+from .placement import Placer, missing
 from .reading import read, slot_key
 from .staying import settle
+from .state import State
 from .unseen import hold, silent_globals
 from .volumes import find_homes
 
@@ -56,13 +59,14 @@ def _listed(value: Any) -> Any:
 
 def _schedule(state: State) -> dict[str, Any]:
     filters = Filters(state)
+    rules = Rules(state, filters)
     _answered(state, filters)
     find_homes(state, filters)
-    settle(state, filters)
-    wanted = missing(state, filters)
+    settle(state, rules)
+    wanted = missing(state, rules)
     held = {**hold(state, filters, wanted), **silent_globals(state, filters)}
-    failed = place_missing(state, filters, wanted)
-    explainer = Explainer(state, filters)
+    failed = Placer(state, rules, wanted).place() if any(wanted.values()) else []
+    explainer = Explainer(state, rules)
     unplaced = [held_entry(key, held[key]) for key in held] + [explainer.entry(key) for key in failed]
     return _result(state, sorted(unplaced, key=_order))
 
@@ -78,28 +82,54 @@ def _order(entry: Mapping[str, Any]) -> tuple[str, tuple[int, int, str]]:
 
 
 def _result(state: State, unplaced: list[dict[str, Any]]) -> dict[str, Any]:
-    keys: list[Key] = sorted(state.where, key=lambda key: (key[0], slot_key(key[1])))
-    reasons = {f"{name}.{slot}": reason(state, (name, slot)) for name, slot in keys}
+    placements: list[dict[str, Any]] = []
+    reasons: dict[str, dict[str, Any]] = {}
+    explain, facts = Reasons(state), state.facts
+    staying = [explain.stays(node) for node in state.nodes] if state.request.current else []
+    for name, places in state.places.items():
+        service = state.services[name]
+        items = sorted(places.items(), key=itemgetter(0))
+        placements += [{"service": name, "slot": slot, "node": node.name} for slot, node in items]
+        for slot, node in items:
+            key = (name, slot)
+            told = key in facts or key in state.kept
+            reasons[f"{name}.{slot}"] = explain.of(service, slot, node) if told else staying[node.index]
     for entry in unplaced:
         told = {"decision": "unplaced", "node": None, "why": entry["why"]}
         reasons.setdefault(f"{entry['service']}.{entry['slot']}", told)
-    for entry in state.surplus:
-        told = {"decision": "leaves", "node": None, "from": entry["from"], "cause": entry["cause"], "why": entry["why"]}
-        reasons.setdefault(f"{entry['service']}.{entry['slot']}", told)
+    moves = _moves(state)
+    for entry in moves:
+        if entry["to"] is None:
+            leaves = {"decision": "leaves", "node": None, **{key: entry[key] for key in ("from", "cause", "why")}}
+            reasons.setdefault(f"{entry['service']}.{entry['slot']}", leaves)
+    for placement in placements if state.grants else ():
+        _grant(state, placement)
     return {
-        "placements": [{"service": name, "slot": slot, "node": state.where[(name, slot)].name} for name, slot in keys],
+        "placements": placements,
         "unplaced": unplaced,
-        "moves": _moves(state),
-        "reasons": dict(sorted(reasons.items())),
+        "moves": moves,
+        "reasons": reasons,
         "warnings": sorted(set(state.warnings)),
     }
+
+
+def _grant(state: State, placement: dict[str, Any]) -> None:
+    """Add what the replica holds on its host: ports of ranges, devices or parts of them."""
+    grant = state.grants.get((placement["service"], placement["slot"]))
+    if grant is None:
+        return
+    if grant.ports:
+        placement["ports"] = {text: port.port for text, port in sorted(grant.ports)}
+    for dimension, name, part in sorted(grant.devices):
+        kind = placement.setdefault("devices", {}).setdefault(state.request.dimensions[dimension], {})
+        kind[name] = part / SHARE
 
 
 def _moves(state: State) -> list[dict[str, Any]]:
     moved = [
         {"service": name, "slot": slot, "from": out.node, "to": to.name, "cause": out.cause, "why": out.why}
         for (name, slot), out in state.evicted.items()
-        for to in [state.where.get((name, slot))]
+        for to in [state.at((name, slot))]
         if to is not None
     ]
     return sorted([*moved, *state.surplus], key=lambda move: (*_order(move), move["from"]))

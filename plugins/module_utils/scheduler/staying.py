@@ -4,38 +4,83 @@
 
 from __future__ import annotations
 
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 from .filters import Failure, Filters
-from .model import SHARE, Eviction, Held, Key, Node, Service, Slot, State
+from .gates import Gates, Rules
+from .model import SHARE, Eviction, Held, Key, Node, Service, Slot
 from .reading import slot_key
+from .state import State
 
 Resident = tuple[Service, Slot, Node]
+Claims = dict[Key, list["Node | str"]]
 
 GONE, SURPLUS = "gone", "surplus"
 
 
-def settle(state: State, filters: Filters) -> None:
+def settle(state: State, rules: Rules) -> None:
     """Give every entry of `current` its verdict: placed (stays), evicted (must move), or surplus (leaves)."""
-    claims: dict[Key, list[Node | str]] = {}
-    for held in state.request.current:
-        service = state.services.get(held.service)
+    state.settling = True
+    if rules.named or any(service.ranges for service in state.request.services):
+        state.held = {((held.service, held.slot), held.node): held for held in state.request.current}
+    claims: Claims = {}
+    crowded: set[str] = set()  # hosts where somebody found no room
+    for name, group in groupby(state.request.current, key=itemgetter(0)):
+        service = state.services.get(name)
         if service is None:
-            _leave(state, filters, held, "the service is not wanted any more")
-        elif not _wanted(service, held):
-            _unwanted(state, filters, service, held)
+            for held in group:
+                _leave(state, rules.filters, held, "the service is not wanted any more")
         else:
-            found = claims.setdefault((held.service, held.slot), [])
-            found.append(state.by_name.get(held.node, held.node))
-    refused = _admit(state, filters, claims)
+            _seat(state, rules, service, list(group), claims, crowded)
+    state.measure()
+    if crowded:
+        _reopen(state, crowded, claims)
+    refused = _admit(state, rules, claims)
     for key, found in claims.items():
-        _conclude(state, filters, key, found, refused)
+        _conclude(state, rules.filters, key, found, refused)
+    state.settling = False
 
 
-def _wanted(service: Service, held: Held) -> bool:
-    if service.everywhere:
-        return held.slot == held.node
-    return isinstance(held.slot, int) and 1 <= held.slot <= service.replicas
+def _seat(
+    state: State, rules: Rules, service: Service, entries: list[Held], claims: Claims, crowded: set[str]
+) -> None:
+    """Place at once what nobody disputes; the rest are claims. A host without room for one of them is crowded."""
+    name, by_name, replicas, everywhere = service.name, state.by_name, service.replicas, service.everywhere
+    legal = rules.filters.flags(rules.filters.legal(service))
+    disputed = len({held[1] for held in entries}) < len(entries)
+    gates = rules.gates(service, staying=True)
+    places, counts, demands = state.places[name], state.counts[name], service.demands
+    for held in entries:
+        _name, slot, host, _devices, _ports = held
+        node = by_name.get(host)
+        if not (slot == host if everywhere else slot.__class__ is int and 0 < slot <= replicas):  # type: ignore[operator]
+            _unwanted(state, rules.filters, service, held)
+        elif disputed or node is None or not legal[node.index]:
+            claims.setdefault((name, slot), []).append(node or host)
+        elif not gates.fits(node):
+            crowded.add(host)
+            claims.setdefault((name, slot), []).append(node)
+        elif gates.plain:  # State.occupy, written out: this is the innermost loop of a plan that changes nothing
+            free, at = node.free, node.index
+            for dimension, amount in demands:
+                free[dimension] -= amount
+            places[slot] = node
+            counts[at] = counts.get(at, 0) + 1
+            node.count += 1
+        else:
+            state.occupy(service, slot, node)
+            gates.placed(node)
+
+
+def _reopen(state: State, crowded: set[str], claims: Claims) -> None:
+    """Make claims of all that was placed on crowded hosts: who stays there is decided among all of them."""
+    for name, places in state.places.items():
+        for slot, node in list(places.items()):
+            if node.name in crowded:
+                state.remove(state.services[name], slot)
+                claims.setdefault((name, slot), []).append(node)
 
 
 def _leave(state: State, filters: Filters, held: Held, why: str, cause: str = SURPLUS) -> None:
@@ -54,37 +99,39 @@ def _unwanted(state: State, filters: Filters, service: Service, held: Held) -> N
     if service.everywhere:
         why = f"the slot of a global service on {held.node} is {held.node}"
     node, key = state.by_name.get(held.node), (held.service, held.slot)
-    if node is not None and filters.unknown >> node.index & 1 and key not in state.where and not service.everywhere:
+    if node is not None and filters.unknown >> node.index & 1 and state.at(key) is None and not service.everywhere:
         state.seat(service, held.slot, node)
         state.kept[key] = f"counts as running on {node.name}, which did not answer; surplus: {why}"
     _leave(state, filters, held, why)
 
 
-def _admit(state: State, filters: Filters, claims: dict[Key, list[Node | str]]) -> dict[tuple[Key, str], Failure]:
-    """Seat what may stay, while there is room: those that can live nowhere else first, then the small ones.
+def _admit(state: State, rules: Rules, claims: Claims) -> dict[tuple[Key, str], Failure]:
+    """Place what may stay, while there is room: those that can live nowhere else first, then the small ones.
 
-    Returns {(service.slot, node): what there was no room for}.
+    Returns {((service, slot), node): what there was no room for}.
     """
     residents: list[Resident] = []
     for (name, slot), found in claims.items():
         service = state.services[name]
-        legal = filters.legal(service)
+        legal = rules.filters.legal(service)
         residents += [(service, slot, node) for node in found if isinstance(node, Node) and legal >> node.index & 1]
     refused: dict[tuple[Key, str], Failure] = {}
     for service, slot, node in sorted(residents, key=_first):
-        if (service.name, slot) in state.where:
+        if slot in state.places[service.name]:
             continue
-        if filters.fits(service)(node):
+        gates: Gates = rules.gates(service, staying=True)
+        if gates.fits(node):
             state.place(service, slot, node)
         else:
-            refused[((service.name, slot), node.name)] = filters.room(service, node)[0]
+            refused[((service.name, slot), node.name)] = gates.failures(node)[0]
     return refused
 
 
-def _first(one: Resident) -> tuple[bool, bool, int, str, tuple[int, int, str], int]:
+def _first(one: Resident) -> tuple[Any, ...]:
     service, slot, node = one
     size = max((SHARE * amount // (node.capacity[at] or 1) for at, amount in service.demands), default=0)
-    return (not service.volumes, not service.everywhere, size, service.name, slot_key(slot), node.index)
+    known = (not service.volumes, not service.everywhere, -service.priority)
+    return (*known, size, service.name, slot_key(slot), node.index)
 
 
 def _conclude(
@@ -99,15 +146,16 @@ def _conclude(
     nodes = [node for node in found if isinstance(node, Node)]
     unknown = [node for node in nodes if filters.unknown >> node.index & 1]
     known = [node for node in nodes if filters.known >> node.index & 1]
-    if key in state.where:
-        holder = state.where[key]
+    seated = state.at(key)
+    if seated is not None:
+        holder = seated
     elif unknown:
         holder = unknown[0]
         state.seat(service, key[1], holder)
         state.kept[key] = f"counts as running on {holder.name}, which did not answer"
     elif known:
         holder = next((node for node in known if (key, node.name) in refused), known[0])
-        failure = refused.get((key, holder.name)) or filters.rules(service, holder, staying=True)[0]
+        failure = refused.get((key, holder.name)) or filters.failures(service, holder, staying=True)[0]
         _evict(state, filters, (service, key[1], holder), failure)
     else:
         _lost(state, key, found)

@@ -7,20 +7,21 @@ A rank is a tuple of integers that ends with the host's position, so no two are 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from .model import SHARE
 
 if TYPE_CHECKING:
-    from .filters import Filters
-    from .model import Node, Service, State
+    from .model import Node, Service
+    from .state import State
 
 Rank = tuple[int, ...]
 Ranker = Callable[["Node"], Rank]
 
 MASK = (1 << 64) - 1
 GOLDEN = 0x9E3779B97F4A7C15
+PULL = 10  # the weight of an affinity that is worth one replica more on a host
 
 
 def rendezvous(service: Service, node: Node) -> int:
@@ -30,42 +31,43 @@ def rendezvous(service: Service, node: Node) -> int:
 
 def share_after(service: Service, node: Node) -> int:
     """The host's dominant share (of SHARE) if one more replica ran there."""
-    share, capacity = node.share, node.capacity
+    share, capacity, free = node.share, node.capacity, node.free
     for dimension, amount in service.demands:
         whole = capacity[dimension] or 1
-        after = (whole - node.free[dimension] + amount) * SHARE // whole
+        after = (whole - free[dimension] + amount) * SHARE // whole
         if after > share:  # noqa: PLR1730  (max() doubles the time; asked for each host)
             share = after
     return share
 
 
-def spread(state: State, filters: Filters, service: Service) -> Ranker:
+def spread(state: State, service: Service) -> Ranker:
     """Fewest replicas of this service, then least loaded after placing, then fewest replicas of all."""
-    counts = state.counts[service.name]
+    get, demands, hashed = state.counts[service.name].get, service.demands, service.hash
 
     def rank(node: Node) -> Rank:
-        index = node.index
-        return (counts.get(index, 0), share_after(service, node), node.count, rendezvous(service, node), index)
+        index, share, capacity, free = node.index, node.share, node.capacity, node.free
+        for dimension, amount in demands:  # share_after, written out: this is the innermost loop of a plan
+            whole = capacity[dimension] or 1
+            after = (whole - free[dimension] + amount) * SHARE // whole
+            if after > share:  # noqa: PLR1730
+                share = after
+        return (get(index, 0), share, node.count, (hashed ^ node.hash) * GOLDEN & MASK, index)
 
     return rank
 
 
-def binpack(state: State, filters: Filters, service: Service) -> Ranker:
-    """The host that is fullest after placing, and has the least of what only other services need."""
-    waste = filters.waste(service)
+def binpack(state: State, service: Service) -> Ranker:
+    """The host that is fullest after placing."""
 
     def rank(node: Node) -> Rank:
-        fullest = -share_after(service, node)
-        return (waste.get(node.index, 0), fullest, -node.count, rendezvous(service, node), node.index)
+        return (-share_after(service, node), -node.count, rendezvous(service, node), node.index)
 
     return rank
 
 
-def round_robin(state: State, filters: Filters, service: Service) -> Ranker:
+def round_robin(state: State, service: Service) -> Ranker:
     """The next host by name after the one that got the last replica, each host once before any gets another."""
-    counts = state.counts[service.name]
-    start = 1 + state.last[service.name][1] if service.name in state.last else state.cursor
-    hosts = len(state.nodes)
+    counts, start, hosts = state.counts[service.name], turn(state, service), len(state.nodes)
 
     def rank(node: Node) -> Rank:
         return (counts.get(node.index, 0), (node.index - start) % hosts, node.index)
@@ -73,11 +75,30 @@ def round_robin(state: State, filters: Filters, service: Service) -> Ranker:
     return rank
 
 
-STRATEGIES: dict[str, Callable[[State, Filters, Service], Ranker]] = {
+def turn(state: State, service: Service) -> int:
+    """The position after the host of the service's highest slot, or of the last replica placed."""
+    placed = state.places[service.name]
+    return placed[max(placed)].index + 1 if placed else state.cursor  # type: ignore[type-var]
+
+
+def leaning(rank: Ranker, dislike: Mapping[int, int], pull: Mapping[int, int], counted: bool) -> Ranker:
+    """The rank with what taints and affinities say first. counted: the rank starts with a count, which pull outweighs."""
+
+    def leans(node: Node) -> Rank:
+        plain, index = rank(node), node.index
+        if counted:
+            return (dislike.get(index, 0), plain[0] * PULL + pull.get(index, 0), *plain[1:])
+        return (dislike.get(index, 0), pull.get(index, 0), *plain)
+
+    return leans
+
+
+STRATEGIES: dict[str, Callable[[State, Service], Ranker]] = {
     "spread": spread,
     "binpack": binpack,
     "round_robin": round_robin,
 }
+COUNTED = ("spread", "round_robin")  # each host gets one before any gets another
 WORDS = {
     "spread": "fewest of this service, then least loaded",
     "binpack": "fullest host that still fits",

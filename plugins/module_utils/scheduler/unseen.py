@@ -5,7 +5,8 @@
 from __future__ import annotations
 
 from .filters import Filters
-from .model import Key, Node, Service, Slot, State
+from .model import Key, Node, Service, Slot
+from .state import State
 
 
 def hold(state: State, filters: Filters, wanted: dict[str, list[Slot]]) -> dict[Key, list[Node]]:
@@ -51,9 +52,9 @@ def _old(highest: dict[str, int], service: Service, slot: Slot) -> bool:
 def silent_globals(state: State, filters: Filters) -> dict[Key, list[Node]]:
     """Slots of global services on unknown hosts of which nothing is told: {(service, node): [node]}."""
     found: dict[Key, list[Node]] = {}
-    for service in state.request.services:
+    for service in state.request.services if filters.unknown else ():
         if service.everywhere:
             for node in filters.may_hold(service):
-                if (service.name, node.name) not in state.where and node.availability == "active":
+                if node.name not in state.places[service.name] and node.availability == "active":
                     found[(service.name, node.name)] = [node]
     return found

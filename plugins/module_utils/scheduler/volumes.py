@@ -4,8 +4,10 @@
 
 from __future__ import annotations
 
+from .domains import mask_of
 from .filters import Filters
-from .model import Held, Node, Service, State
+from .model import Held, Node, Service
+from .state import State
 
 
 def find_homes(state: State, filters: Filters) -> None:
@@ -18,16 +20,24 @@ def find_homes(state: State, filters: Filters) -> None:
     for service in state.request.services:
         for volume in service.volumes:
             users.setdefault(volume, []).append(service)
+    having: dict[str, list[int]] = {}
+    for node in state.nodes:
+        for volume in node.volumes:
+            having.setdefault(volume, []).append(node.index)
+    mounting = {service.name for service in state.request.services if service.volumes or service.classes}
     residents: dict[str, list[Held]] = {}
-    for held in state.request.current:
-        residents.setdefault(held.service, []).append(held)
+    for held in state.request.current if mounting else ():
+        if held.service in mounting:
+            residents.setdefault(held.service, []).append(held)
     for volume in sorted(users):
-        listed = sum(1 << node.index for node in state.nodes if volume in node.volumes)
         held_by = [held for service in users[volume] for held in residents.get(service.name, ())]
-        if listed:
-            state.homes[volume] = listed
+        if volume in having:
+            state.homes[volume] = mask_of(having[volume])
         elif held_by:
             state.homes[volume] = _home_of_residents(state, filters, held_by)
+    for service in state.request.services:
+        if not service.everywhere and service.name not in residents:
+            state.fresh.update(volume for _class, _size, volume in service.classes if volume not in having)
 
 
 def _home_of_residents(state: State, filters: Filters, held_by: list[Held]) -> int:

@@ -1,0 +1,204 @@
+# Copyright: Stowage contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Gates: what lets one more replica of a service onto a host, given what is there now."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from .affinity import Relations
+from .counting import BALANCE, Counter
+from .domains import flags
+from .filters import MAX_PER_NODE, PORTS, RESOURCES, STORAGE, Failure, Filters
+from .grants import free_devices, free_ports, new_sizes
+from .model import CPUS, MEMORY, SHARE, Node, Service
+from .state import State
+from .words import amount, amount_pair
+
+Test = Callable[[Node], bool]
+
+
+class Rules:
+    """All that can keep a service off a host."""
+
+    def __init__(self, state: State, filters: Filters) -> None:
+        """Over one run."""
+        self.state, self.filters, self.relations = state, filters, Relations(state, filters)
+        self.named = {dimension for node in state.nodes for dimension in node.devices}
+        self.parts = bool(self.named) or any(
+            part % SHARE and state.request.dimensions[at] not in (CPUS, MEMORY)
+            for service in state.request.services
+            for at, part in service.demands
+        )
+
+    def gates(self, service: Service, staying: bool = False) -> Gates:
+        """The gates of a service as things are now; make new ones when others were placed.
+
+        staying: for replicas that run: rules that only steer new ones do not bind them.
+        """
+        return Gates(self, service, staying)
+
+    def failures(self, service: Service, node: Node) -> list[Failure]:
+        """Everything that keeps a new replica off the host, in the order of FILTERS."""
+        return [*self.filters.failures(service, node), *self.gates(service).failures(node)]
+
+
+class Gates:
+    """The gates of one service. Its own placements are told by placed(); others' make them stale."""
+
+    def __init__(self, rules: Rules, service: Service, staying: bool) -> None:
+        self.rules, self.service, self.staying = rules, service, staying
+        state, filters, relations = rules.state, rules.filters, rules.relations
+        self.reach = filters.all  # the hosts that affinities leave
+        found = list(service.rules)
+        if service.affinities or service.groups or relations.involves(service):
+            self.reach &= ~relations.barred(service)
+            found += relations.own(service)
+            if not staying:
+                self.reach &= relations.drawn(service)
+                found += relations.gathers(service)
+        counts = state.counts[service.name]
+        usable = filters.open(service) if found else 0
+        self.counters = [
+            Counter(rule, filters.domains, usable, counts)
+            for rule in found
+            if not (staying and rule.kind in BALANCE)
+        ]
+        self.balance = [counter for counter in self.counters if counter.rule.kind in BALANCE]
+        self.limits = [counter for counter in self.counters if counter.rule.kind not in BALANCE]
+        held = service.ports or service.ranges or service.classes or rules.named
+        self.plain = not (held or self.counters)  # a replica takes plain amounts and nothing else
+        self.solid = self._test()  # all but the counters, which change with each replica of the service
+        self.fits = _all([self.solid, *(counter.passes for counter in self.counters)])
+
+    def _test(self) -> Test:
+        """A test of hosts: is there room for one more replica, but for the counters?"""
+        tests = [self._resources()]
+        service, counts = self.service, self.rules.state.counts[self.service.name]
+        if self.reach != self.rules.filters.all:
+            allowed = flags(self.reach, len(self.rules.state.nodes))
+            tests.append(lambda node: allowed[node.index] == 1)
+        if service.max_per_node:
+            limit = service.max_per_node
+            tests.append(lambda node: counts.get(node.index, 0) < limit)
+        if service.ports:
+            ports = service.ports
+            tests.append(lambda node: not any(node.ports.takes(port) for port in ports))
+        if service.ranges:
+            tests.append(lambda node: free_ports(node, service) is not None)
+        if service.classes:
+            tests.append(lambda node: not any(self._storage(node)))
+        if self.rules.parts and any(at in self.rules.named or part % SHARE for at, part in service.demands):
+            tests.append(lambda node: not any(self._devices(node)))
+        return _all(tests)
+
+    def _resources(self) -> Test:
+        """The plain amounts; written out for up to two, because it is asked for each host."""
+        demands = self.service.demands
+        if len(demands) == 1:
+            ((at, part),) = demands
+            return lambda node: node.free[at] >= part
+        if len(demands) == 2:
+            (at, part), (other, piece) = demands
+
+            def both(node: Node) -> bool:
+                free = node.free
+                return free[at] >= part and free[other] >= piece
+
+            return both
+
+        def free(node: Node) -> bool:
+            left = node.free
+            for dimension, needed in demands:  # noqa: SIM110  (half the time of all())
+                if left[dimension] < needed:
+                    return False
+            return True
+
+        return free
+
+    def placed(self, node: Node, more: int = 1) -> None:
+        """A replica of the service was placed there (or taken away: more=-1)."""
+        for counter in self.counters:
+            counter.placed(node, more)
+
+    def failures(self, node: Node) -> list[Failure]:
+        """Everything that these gates have against one more replica on the host, in the order of FILTERS."""
+        found = list(self._storage(node))
+        if not self.reach >> node.index & 1:
+            found += self.rules.relations.failures(self.service, node)
+        found += [failure for counter in self.counters for failure in [counter.failure(node)] if failure]
+        found += self._ports(node)
+        here, limit = self.rules.state.counts[self.service.name].get(node.index, 0), self.service.max_per_node
+        if limit and here >= limit:
+            words = f"has {here} of its replicas, at most {limit} per host"
+            found.append(Failure(MAX_PER_NODE, words, 0, f"fewer than {limit}", str(here)))
+        found += self._amounts(node)
+        found += self._devices(node)
+        return found
+
+    def _ports(self, node: Node) -> Iterator[Failure]:
+        for port in self.service.ports:
+            if node.ports.takes(port):
+                yield Failure(PORTS, f"has {port} bound already", 0, str(port), "bound")
+        if self.service.ranges and free_ports(node, self.service) is None:
+            text = " and ".join(str(one) for one in self.service.ranges)
+            yield Failure(PORTS, f"has no port of {text} free", 0, text, "none free")
+
+    def _amounts(self, node: Node) -> Iterator[Failure]:
+        for dimension, part in self.service.demands:
+            free = max(0, node.free[dimension])
+            if part > free:
+                name = self.rules.state.request.dimensions[dimension]
+                needs, left = amount_pair(name, part, free)
+                label = "" if name == MEMORY else " cpus" if name == CPUS else f" {name}"
+                words = f"needs {needs}{label}, {left} free"
+                yield Failure(RESOURCES, words, (part - free) * 1000 // part, needs, left)
+
+    def _storage(self, node: Node) -> Iterator[Failure]:
+        needed: dict[str, int] = {}
+        for name, _size, _volume in self.service.classes:
+            if name not in node.storage:
+                yield Failure(STORAGE, f"has no storage class {name}", 0, name, "none")
+        for name, size, _volume in new_sizes(self.rules.state, self.service, node):
+            needed[name] = needed.get(name, 0) + size
+        for name, size in needed.items():
+            free = max(0, node.storage.get(name, 0))
+            if name in node.storage and size > free:
+                needs, left = amount_pair(MEMORY, size, free)
+                words = f"needs {needs} of storage class {name}, {left} free"
+                yield Failure(STORAGE, words, (size - free) * 1000 // size, needs, left)
+
+    def _devices(self, node: Node) -> Iterator[Failure]:
+        for dimension, part in self.service.demands:
+            name = self.rules.state.request.dimensions[dimension]
+            if name in (CPUS, MEMORY) or part > node.free[dimension]:
+                continue
+            devices = node.devices.get(dimension)
+            if devices is None:
+                if part % SHARE:
+                    words = f"only counts its {name}, a part of one needs named devices"
+                    yield Failure(RESOURCES, words, 0, amount(name, part), "whole ones")
+            elif free_devices(devices, part) is None:
+                best = amount(name, max(devices.values(), default=0))
+                whole = sum(1 for free in devices.values() if free == SHARE)
+                has = f"{best} of one" if part % SHARE else f"{whole} whole"
+                words = f"needs {amount(name, part)} {name} of one device, the freest has {best} free"
+                if not part % SHARE:
+                    words = f"needs {amount(name, part)} whole {name}, {whole} free"
+                yield Failure(RESOURCES, words, 1, amount(name, part), has)
+
+
+def _all(tests: list[Test]) -> Test:
+    if len(tests) == 1:
+        return tests[0]
+    if len(tests) == 2:
+        one, two = tests
+        return lambda node: one(node) and two(node)
+
+    def passes(node: Node) -> bool:
+        for test in tests:  # noqa: SIM110  (half the time of all())
+            if not test(node):
+                return False
+        return True
+
+    return passes

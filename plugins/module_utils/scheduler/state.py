@@ -1,0 +1,106 @@
+# Copyright: Stowage contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The state of one run: who is where so far, and what that leaves free."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from .grants import Grant, give_back, take
+from .model import SHARE, Eviction, Held, Key, Node, Request, Service, Slot
+
+
+class Facts(NamedTuple):
+    """Numbers behind a new place."""
+
+    room: int  # hosts with room; if there are many: hosts that were compared
+    all: bool  # room counts all hosts
+    next: str  # the runner-up, "" if there is none
+    before: int  # replicas of the service that the host had
+    share: int  # the host's dominant share with it
+
+
+class State:
+    """One run: who is where so far. Only place(), seat() and remove() change it."""
+
+    def __init__(self, request: Request) -> None:
+        """Nothing placed yet."""
+        self.request = request
+        self.nodes = request.nodes
+        self.by_name = {node.name: node for node in request.nodes}
+        self.services = {service.name: service for service in request.services}
+        self.places: dict[str, dict[Slot, Node]] = {service.name: {} for service in request.services}
+        self.counts: dict[str, dict[int, int]] = {service.name: {} for service in request.services}
+        self.kept: dict[Key, str] = {}  # stays although it should not, or because it must: why
+        self.evicted: dict[Key, Eviction] = {}
+        self.surplus: list[dict[str, Any]] = []  # moves with no destination
+        self.facts: dict[Key, Facts] = {}  # numbers of new places
+        self.warnings: list[str] = list(request.warnings)
+        self.cursor = 0  # round robin: the position after the last host that got a replica
+        self.homes: dict[str, int] = {}  # volume -> bit mask of the hosts that have it
+        self.grants: dict[Key, Grant] = {}  # what replicas hold beside plain amounts
+        self.held: dict[tuple[Key, str], Held] = {}  # (replica, host) -> devices and ports that it has there now
+        self.fresh: set[str] = set()  # volumes of a class that exist nowhere
+        self.paid: set[tuple[str, int]] = set()  # volumes whose size is counted: (name, host or -1 for all)
+        self.settling = False  # residents are placed: their volumes are there
+
+    def at(self, key: Key) -> Node | None:
+        """Where a replica is."""
+        return self.places[key[0]].get(key[1])
+
+    def place(self, service: Service, slot: Slot, node: Node) -> None:
+        """Put one replica on a host: its resources, ports and count are used from now on."""
+        self.occupy(service, slot, node)
+        free, capacity, share = node.free, node.capacity, node.share
+        for dimension, _amount in service.demands:
+            whole = capacity[dimension] or 1
+            used = (whole - free[dimension]) * SHARE // whole
+            if used > share:  # noqa: PLR1730  (max() doubles the time; asked for each replica)
+                share = used
+        node.share = share
+
+    def occupy(self, service: Service, slot: Slot, node: Node) -> None:
+        """place() without the host's dominant share: measure() must follow."""
+        self.places[service.name][slot] = node
+        counts, at = self.counts[service.name], node.index
+        counts[at] = counts.get(at, 0) + 1
+        node.count += 1
+        if service.ports or service.ranges or service.classes or node.devices:
+            take(self, service, slot, node)
+        free = node.free
+        for dimension, amount in service.demands:
+            free[dimension] -= amount
+
+    def measure(self) -> None:
+        """Find the dominant share of every host anew."""
+        for node in self.nodes:
+            node.share = share_of(node)
+
+    def seat(self, service: Service, slot: Slot, node: Node) -> None:
+        """Count one replica as running on a host without using anything of it (hosts that are unknown)."""
+        self.places[service.name][slot] = node
+        counts = self.counts[service.name]
+        counts[node.index] = counts.get(node.index, 0) + 1
+
+    def remove(self, service: Service, slot: Slot) -> Node:
+        """Take back what place() did. Returns the host."""
+        node = self.places[service.name].pop(slot)
+        counts = self.counts[service.name]
+        counts[node.index] -= 1
+        if not counts[node.index]:
+            del counts[node.index]
+        node.count -= 1
+        give_back(self, service, slot, node)
+        for dimension, amount in service.demands:
+            node.free[dimension] += amount
+        node.share = share_of(node)
+        return node
+
+
+def share_of(node: Node) -> int:
+    """The dominant share of what is used on a host."""
+    share = 0
+    for whole, left in zip(node.capacity, node.free):
+        if left != whole:
+            share = max(share, (whole - left) * SHARE // (whole or 1))
+    return share

@@ -93,20 +93,27 @@ def inventory_directory(task_vars: Mapping[str, Any]) -> Path:
     return Path(str(task_vars.get("inventory_dir") or os.getcwd()))
 
 
-def stack_files(task_vars: Mapping[str, Any], templar: Any) -> dict[str, list[Path]]:
-    """{stack name: its files}: stowage_stacks, or every stacks/*.yml beside the inventory."""
+def stack_entries(task_vars: Mapping[str, Any], templar: Any) -> dict[str, spec.Stack]:
+    """{stack name: its files and options}: stowage_stacks, or every stacks/*.yml beside the inventory."""
     base = inventory_directory(task_vars)
-    stated = variable(task_vars, templar, "stowage_stacks")
+    stated = plain(variable(task_vars, templar, "stowage_stacks"))
     if stated is None:
         found = sorted((base / "stacks").glob("*.y*ml"))
-        return {path.stem: [path] for path in found}
-    if not isinstance(stated, Mapping):
-        fix = "write {stack name: [files]}"
-        raise StowageError(Problem("STW-INVENTORY", "stowage_stacks", "is not a mapping", fix))
+        stated = {path.stem: [str(path)] for path in found}
+    entries = spec.stacks(stated, plain(variable(task_vars, templar, "stowage_profiles")))
     return {
-        str(name): [base / str(path) for path in ([paths] if isinstance(paths, str) else paths)]
-        for name, paths in stated.items()
+        name: entry._replace(
+            files=tuple(str(base / path) for path in entry.files),
+            env_files=tuple(str(base / path) for path in entry.env_files),
+        )
+        for name, entry in entries.items()
     }
+
+
+def loaded_stack(entry: spec.Stack, env: Mapping[str, Any]) -> Any:
+    """A stack's normal form; StowageError with every mistake."""
+    variables = spec.stack_variables(entry, list(entry.files), list(entry.env_files), env)
+    return spec.load(list(entry.files), variables, entry.options)
 
 
 def compiled_stacks(fleet: Mapping[str, Any], task_vars: Mapping[str, Any], templar: Any) -> dict[str, Any]:
@@ -118,14 +125,14 @@ def compiled_stacks(fleet: Mapping[str, Any], task_vars: Mapping[str, Any], temp
     env = plain(variable(task_vars, templar, "stowage_env", {}))
     whole: dict[str, Any] = {"services": [], "files": {}, "warnings": [], "stacks": []}
     problems: list[Problem] = []
-    for stack, paths in sorted(stack_files(task_vars, templar).items()):
+    for stack, entry in sorted(stack_entries(task_vars, templar).items()):
 
         def secret_digest(stack: str, name: str, value: bytes) -> str:
             return secrets.digest(fleet["name"], stack, name, value, key)
 
         try:
-            normal = spec.load([str(path) for path in paths], env)
-            made = spec.compile_services(stack, normal, str(paths[0].parent), secret_digest=secret_digest)
+            normal = loaded_stack(entry, env)
+            made = spec.compile_services(stack, normal, os.path.dirname(entry.files[0]), secret_digest=secret_digest)
         except StowageError as error:
             problems += error.problems
             continue

@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 from .compilation import compile_services
+from .export import stack_file
+from .inventory import Stack, stack_variables, stacks
 from .reading import Options, load
 
-__all__ = ["Options", "compile_services", "load"]
+__all__ = ["Options", "Stack", "compile_services", "load", "stack_file", "stack_variables", "stacks"]

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import Problem, StowageError
-from . import files, host, lock, records
+from . import adopted, files, host, lock, records
 from .client import PATIENCE, Engine, EngineError, connect, printable
 from .prepare import prepare
 from .start import in_parallel, revive, start, stranger
@@ -118,6 +118,8 @@ def _remove(engine: Engine, paths: host.Paths, share: Mapping[str, Any], check: 
     there = [task for task in tasks if task["state"] != "absent"]
     if not check:
         problems += _each(there, lambda task: engine.remove(task["name"]), "STW-REMOVE")
+        if adopted.records(paths.adopted):
+            adopted.prune(paths.adopted, (str(entry["Id"]) for entry in engine.containers()))
     pruned = False
     if share.get("prune"):
         leaving = {task["name"] for task in there} if check else set()

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from typing import Any
 
 from ..errors import Problem, StowageError
+from .adopted import merged
+from .host import Paths
 
 SOCKET = "unix:///var/run/docker.sock"
 TIMEOUT = 60
@@ -79,19 +81,19 @@ class Engine:
     idempotency keys and creating an existing name is told apart (status 409).
     """
 
-    def __init__(self, api: Any) -> None:
-        """Take an APIClient (docker SDK 5 to 7)."""
-        self._api = api
+    def __init__(self, api: Any, adopted: str = Paths().adopted) -> None:
+        """Take an APIClient (docker SDK 5 to 7), and the file with the records of containers that were taken over."""
+        self._api, self._adopted = api, adopted
 
     def facts(self) -> dict[str, Any]:
         """What `GET /version` says: Version, ApiVersion, Os, Arch."""
         return dict(self._call(self._api.version))
 
     def containers(self, name: str | None = None) -> list[dict[str, Any]]:
-        """All containers, or the one of this exact name, as `GET /containers/json` lists them."""
+        """All containers, or the one of this exact name, as `GET /containers/json` lists them; with adopted labels."""
         if name is None:
-            return list(self._call(self._api.containers, all=True))
-        found = self._call(self._api.containers, all=True, filters={"name": f"^/{name}$"})
+            return merged(self._call(self._api.containers, all=True), self._adopted)
+        found = merged(self._call(self._api.containers, all=True, filters={"name": f"^/{name}$"}), self._adopted)
         return [entry for entry in found if f"/{name}" in entry.get("Names", [])]
 
     def inspect(self, name: str) -> dict[str, Any]:
@@ -133,13 +135,33 @@ class Engine:
 
     def has_image(self, image: str) -> bool:
         """True if the image is on the host."""
+        return self.image(image) is not None
+
+    def image(self, image: str) -> dict[str, Any] | None:
+        """An image on the host in full, by name or id; None if it is not there."""
         try:
-            self._call(self._api.inspect_image, image)
+            return dict(self._call(self._api.inspect_image, image))
         except EngineError as error:
             if error.status == 404:
-                return False
+                return None
             raise
-        return True
+
+    def update(self, container: str, values: dict[str, Any]) -> None:
+        """Change a running container's limits or restart policy. values: as in POST /containers/{id}/update."""
+        address = self._api._url("/containers/{0}/update", container)
+        self._call(self._checked_post, address, values)
+
+    def connect(self, network: str, container: str, endpoint: dict[str, Any]) -> None:
+        """Connect a running container to a network. endpoint: its EndpointConfig."""
+        address = self._api._url("/networks/{0}/connect", network)
+        self._call(self._checked_post, address, {"Container": container, "EndpointConfig": endpoint})
+
+    def rename(self, container: str, name: str) -> None:
+        """Give a container another name."""
+        self._call(self._api.rename, container, name)
+
+    def _checked_post(self, address: str, body: dict[str, Any]) -> None:
+        self._api._raise_for_status(self._api._post_json(address, data=body))
 
     def pull(self, image: str) -> None:
         """Fetch an image. Raises EngineError with the registry's reason."""

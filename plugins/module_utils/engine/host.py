@@ -24,6 +24,7 @@ class Paths:
         self.network = os.path.join(root, "etc/stowage/network.json")
         self.configs = os.path.join(root, "var/lib/stowage/configs")
         self.volumes = os.path.join(root, "var/lib/stowage/volumes.json")
+        self.adopted = os.path.join(root, "var/lib/stowage/adopted.json")
         self.run = os.path.join(root, "run/stowage")
         self.secrets = os.path.join(self.run, "secrets")
         self.lease = os.path.join(self.run, "lock.json")

@@ -55,13 +55,14 @@ def plan_lines(plan: Mapping[str, Any]) -> list[str]:
     name = plan["fleet"]["name"]
     lines = [f"PLAN  {name}  |  {known} of {len(plan['nodes'])} nodes seen  |  plan {plan['digest'][:12]}"]
     lines += [f"  ? {node}  did not answer: unknown, nothing of it is moved or removed" for node in plan["unknown"]]
-    lines += [_change_line(change) for change in plan["changes"]]
+    lines += [change_line(change) for change in plan["changes"]]
     lines += _wave_lines(plan)
     lines += [f"  warning: {safe(text)}" for text in plan["warnings"]]
     return [*lines, summary_line(plan)]
 
 
-def _change_line(change: Mapping[str, Any]) -> str:
+def change_line(change: Mapping[str, Any]) -> str:
+    """One change with its reason."""
     task = f"{change['service']}.{change['slot']}"
     where = change["node"]
     old = change["replaces"]

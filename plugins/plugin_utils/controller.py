@@ -105,6 +105,10 @@ def stack_entries(task_vars: Mapping[str, Any], templar: Any) -> dict[str, spec.
         name: entry._replace(
             files=tuple(str(base / path) for path in entry.files),
             env_files=tuple(str(base / path) for path in entry.env_files),
+            options=entry.options._replace(
+                configs=tuple((name, str(base / path)) for name, path in entry.options.configs),
+                secrets=tuple((name, str(base / path)) for name, path in entry.options.secrets),
+            ),
         )
         for name, entry in entries.items()
     }

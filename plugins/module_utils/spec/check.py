@@ -10,6 +10,7 @@ from typing import Any
 
 from ..errors import Problem, show
 from . import check_container, check_deploy, check_rights
+from .check_rights import host_network
 from .depending import check_dependencies
 from .findings import Findings
 from .keys import nearest
@@ -27,7 +28,8 @@ def check(normal: Mapping[str, Any]) -> list[Problem]:
     findings = Findings(normal)
     services = normal.get("services") or {}
     if not services:
-        findings.add((), "STW-SERVICE", "the stack has no services", "add services:")
+        fix = "add services:, or make one of their profiles active"
+        findings.add((), "STW-SERVICE", "the stack has no services", fix)
     for name, service in services.items():
         _service_name(findings, name)
         check_container.check(findings, name, service)
@@ -39,7 +41,7 @@ def check(normal: Mapping[str, Any]) -> list[Problem]:
     _objects(findings, normal)
     _networks(findings, normal.get("networks") or {})
     check_dependencies(findings, services)
-    _published(findings, services)
+    _published(findings, {name: item for name, item in services.items() if not host_network(item, normal)})
     return findings.problems
 
 
@@ -66,7 +68,9 @@ def _references(findings: Findings, normal: Mapping[str, Any], name: str, servic
             _declared(findings, normal, (source, item), path)
             if ((normal.get(kind) or {}).get(source) or {}).get("external"):
                 reason = f"{kind[:-1]} {show(source)} is external, and there is no Swarm that holds it"
-                findings.add(path, "STW-UNSUPPORTED", reason, f"give {kind}.{source}.file", item)
+                findings.add(
+                    path, "STW-UNSUPPORTED", reason, f"give {kind}.{source}.file, here or in stowage_stacks", item
+                )
 
 
 def _declared(findings: Findings, normal: Mapping[str, Any], named: tuple[str, Any], path: tuple[Any, ...]) -> None:

@@ -103,9 +103,6 @@ def _networks(findings: Findings, path: Path, service: Mapping[str, Any], normal
     if len(networks) > 1:
         reason = "the network host and others exclude each other"
         findings.add((*path, "networks"), "STW-UNSUPPORTED", reason, "keep one of them")
-    if service.get("ports"):
-        reason = "a container on its host's network publishes nothing: it listens on the host itself"
-        findings.add((*path, "ports"), "STW-PORT", reason, "leave ports out")
 
 
 def _devices(findings: Findings, path: Path, service: Mapping[str, Any], allowed: Any) -> None:

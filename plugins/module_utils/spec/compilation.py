@@ -16,10 +16,11 @@ from ..errors import SHOWN_CHARACTERS, Problem, raise_all, show
 from .check import NAME, check
 from .check_container import file_target
 from .check_deploy import host_ports
+from .check_rights import host_network
 from .depending import awaited, says_restart, targets
 from .findings import Findings
 from .placement import compile_placement
-from .template import container_template, full_port
+from .template import container_template, published
 from .units import parse_cpus, seconds
 
 ReadFile = Callable[[str], bytes]
@@ -53,7 +54,8 @@ def compile_services(
     if not problems or all(problem.code != "STW-REFERENCE" for problem in problems):
         files.collect()
     raise_all(problems + findings.problems)
-    services = [_service(stack, normal, name, files) for name in sorted(normal["services"])]
+    whole = _Whole(stack, normal, files, awaited(normal["services"]), _linked(normal["services"]))
+    services = [_service(whole, name) for name in sorted(normal["services"])]
     names = {network for service in normal["services"].values() for network in service.get("networks") or ["default"]}
     return {
         "services": services,
@@ -158,12 +160,23 @@ class _Files:
         ]
 
 
-def _service(stack: str, normal: Mapping[str, Any], name: str, files: _Files) -> dict[str, Any]:
+class _Whole(NamedTuple):
+    """What a service is compiled with: its stack, the services others wait for, and what others' links call it."""
+
+    stack: str
+    normal: Mapping[str, Any]
+    files: _Files
+    awaited: set[str]
+    linked: Mapping[str, set[str]]
+
+
+def _service(whole: _Whole, name: str) -> dict[str, Any]:
     """One Service."""
+    stack, normal, files = whole.stack, whole.normal, whole.files
+    must_end = name in whole.awaited
     stated = normal["services"][name]
     deploy, own = stated.get("deploy") or {}, stated.get("x-stowage") or {}
     template = container_template(stack, normal, stated, files.mounted(stated))
-    must_end = name in awaited(normal["services"])
     if must_end and not says_restart(stated) and template["restart"]["condition"] == "any":
         template["restart"] = {"condition": "none", "max_attempts": 0}
     tested = "test" in template.get("healthcheck", {}) and template["healthcheck"]["test"] != ["NONE"]
@@ -176,13 +189,13 @@ def _service(stack: str, normal: Mapping[str, Any], name: str, files: _Files) ->
         "replicas": 1 if str(deploy.get("mode")).startswith("global") else deploy.get("replicas", 1),
         "placement": _placement(stack, normal, stated),
         "reservations": _reservations((deploy.get("resources") or {}).get("reservations") or {}),
-        "ports": [full_port(port) for port in stated.get("ports", ())],
+        "ports": published(stated, normal),
         "update": _update(deploy.get("update_config") or {}, stated, template, tested),
         "rollback": _update(deploy.get("rollback_config") or {}, stated, template, tested),
         "drain": seconds(own.get("drain"), DEFAULT_DRAIN),
         "depends_on": sorted({f"{stack}_{target}" for target in targets(stated, normal["services"])}),
         "labels": dict(sorted({**stated.get("labels", {}), **deploy.get("labels", {})}.items())),
-        "aliases": _aliases(normal["services"], name),
+        "aliases": _aliases(normal["services"], name, whole.linked.get(name, set())),
         "volumes": _volumes(stack, normal, stated),
         "healthcheck": tested,
         "ready_timeout": seconds(own.get("ready_timeout"), usual),
@@ -228,15 +241,21 @@ def _update(
     }
 
 
-def _aliases(services: Mapping[str, Any], name: str) -> list[str]:
+def _linked(services: Mapping[str, Any]) -> dict[str, set[str]]:
+    """{service: what links of others call it}."""
+    found: dict[str, set[str]] = {}
+    for service in services.values():
+        for target, _colon, alias in (link.partition(":") for link in service.get("links", ())):
+            found.setdefault(target, set()).update({alias} if alias else ())
+    return found
+
+
+def _aliases(services: Mapping[str, Any], name: str, linked: set[str]) -> list[str]:
     """Other names inside the stack: aliases, container_name, and what links of other services call it."""
     stated = services[name]
     found = {alias for item in (stated.get("networks") or {}).values() for alias in (item or {}).get("aliases", ())}
     found |= {stated["container_name"]} if stated.get("container_name") else set()
-    for other in services.values():
-        linked = (link.partition(":") for link in other.get("links", ()))
-        found |= {alias for target, _colon, alias in linked if target == name and alias}
-    return sorted(alias for alias in found if alias not in services)
+    return sorted(alias for alias in found | linked if alias not in services)
 
 
 def _volumes(stack: str, normal: Mapping[str, Any], service: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -276,6 +295,9 @@ def _warnings(stack: str, normal: Mapping[str, Any], networks: set[str]) -> list
     vips = sorted(name for name, item in services if (item.get("deploy") or {}).get("endpoint_mode") == "vip")
     if vips:
         made.append(f"{', '.join(vips)}: endpoint_mode vip: names answer with the replicas' addresses")
+    direct = sorted(name for name, item in services if item.get("ports") and host_network(item, normal))
+    if direct:
+        made.append(f"{', '.join(direct)}: ports have no effect: it listens on the host itself")
     if normal.get("name", stack) != stack:
         made.append(f"name: {normal['name']} has no effect: the inventory names the stack {stack}")
     for name, item in services:

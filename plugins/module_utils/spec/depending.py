@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import Any
 
 from ..errors import show
@@ -59,9 +59,8 @@ def conditions(stated: Any) -> dict[str, dict[str, Any]]:
     return {name: {"condition": STARTED} for name in stated or ()}
 
 
-def targets(service: Mapping[str, Any], services: Iterable[str]) -> list[str]:
+def targets(service: Mapping[str, Any], known: Container[str]) -> list[str]:
     """What a service depends on: what is not required is left out if the stack has it not."""
-    known = set(services)
     stated = conditions(service.get("depends_on"))
     return [name for name, item in stated.items() if name in known or item.get("required", True)]
 

@@ -13,8 +13,12 @@ from . import dotenv
 from .keys import nearest
 from .reading import Options
 
-KEYS = ("files", "env", "env_files", "dotenv", "profiles", "allow_host_paths", "allow_privileged")
+KEYS = (
+    *("files", "env", "env_files", "dotenv", "profiles", "allow_host_paths", "allow_privileged"),
+    *("configs", "secrets"),
+)
 _LISTS = ("files", "env_files", "profiles", "allow_host_paths")
+_FILES = ("configs", "secrets")
 _SWITCHES = ("dotenv", "allow_privileged")
 
 
@@ -52,7 +56,12 @@ def stacks(stated: Any, profiles: Any = None) -> dict[str, Stack]:
 
 def _stack(entry: Mapping[str, Any], active: tuple[str, ...]) -> Stack:
     lists = {key: _texts(entry.get(key, ())) or () for key in _LISTS}
-    options = Options((*active, *lists["profiles"]), lists["allow_host_paths"], entry.get("allow_privileged", False))
+    options = Options(
+        (*active, *lists["profiles"]),
+        lists["allow_host_paths"],
+        entry.get("allow_privileged", False),
+        *(tuple(sorted((str(n), str(p)) for n, p in (entry.get(kind) or {}).items())) for kind in _FILES),
+    )
     return Stack(lists["files"], entry.get("env") or {}, lists["env_files"], entry.get("dotenv", False), options)
 
 
@@ -75,6 +84,8 @@ def _mistakes(place: str, entry: Mapping[str, Any]) -> list[Problem]:
             found.append(Problem("STW-INVENTORY", at, "is neither text nor a list of texts", "write [..]"))
         elif key in _SWITCHES and not isinstance(value, bool):
             found.append(Problem("STW-INVENTORY", at, f"{show(value)} is neither true nor false", "write true"))
+        elif key in _FILES and not (isinstance(value, Mapping) and all(isinstance(p, str) for p in value.values())):
+            found.append(Problem("STW-INVENTORY", at, "is no mapping of names to files", "write {name: path}"))
         elif key == "env" and not isinstance(value, Mapping):
             found.append(Problem("STW-INVENTORY", at, "is not a mapping", "write {NAME: value}"))
     if not entry.get("files"):

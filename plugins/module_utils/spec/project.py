@@ -61,7 +61,7 @@ class Project:
 
     def _file(self, reader: Reader, trail: Trail) -> Normal:
         """The normal form of one file, with what it extends and includes."""
-        made = reader.section((), reader.document.value, "")
+        made = {} if _version_one(reader) else reader.section((), reader.document.value, "")
         part = Normal(made if isinstance(made, dict) else {})
         services = part.get("services", {})
         bases = _Bases(self, reader)
@@ -121,8 +121,8 @@ class _Bases:
 
     def base(self, name: str, at: KeyPath, asking: Reader, trail: Trail) -> dict[str, Any] | None:
         """A service of this file, read afresh with what it extends itself; None (and a problem) if there is none."""
-        stated = self._reader.document.value.get("services")
-        services = stated if isinstance(stated, dict) else {}
+        section = self._reader.document.value.get("services")
+        services = section if isinstance(section, dict) else {}
         key = f"{os.path.realpath(self._reader.document.name)} {name}"
         if key in trail or len(trail) > MAX_CHAIN:
             reason = "extends itself" if key in trail else f"is more than {MAX_CHAIN} extends away"
@@ -130,13 +130,14 @@ class _Bases:
             return None
         if name in self._made:
             return dict(self._made[name])
-        if not isinstance(services.get(name), dict):
+        stated = services.get(name) if name not in services or services[name] is not None else {}
+        if not isinstance(stated, dict):
             fix = nearest(name, services) or f"services there: {', '.join(sorted(services)[:12]) or 'none'}"
             asking.refuse(at, "STW-EXTENDS", f"service {show(name)} is not there", fix)
             return None
         path = ("services", name)
         found = len(self._reader.problems)
-        made = read_service(self._reader, path, services[name])
+        made = read_service(self._reader, path, stated)
         if asking is self._reader:
             del self._reader.problems[found:]  # they are told where the service stands
         self._made[name] = self.extended(made, path, (*trail, key))
@@ -158,6 +159,17 @@ class _Bases:
             self._project.problems += error.problems
             return None
         return _Bases(self._project, reader)
+
+
+def _version_one(reader: Reader) -> bool:
+    """True (and a problem) if services stand at the top, as in Compose's first version."""
+    stated = reader.document.value
+    found = [name for name, item in stated.items() if isinstance(item, dict) and {"image", "build"} & set(item)]
+    if "services" in stated or not found:
+        return False
+    fix = "put all of them below services:"
+    reader.refuse((found[0],), "STW-KEY", f"service {show(found[0])} stands at the top of the file", fix, key=True)
+    return True
 
 
 def _bytes(name: str) -> bytes:

@@ -24,6 +24,8 @@ class Options(NamedTuple):
     profiles: tuple[str, ...] = ()
     host_paths: tuple[str, ...] = ()
     privileged: bool = False
+    configs: tuple[tuple[str, str], ...] = ()  # (name of an external one, path of the file that stands for it)
+    secrets: tuple[tuple[str, str], ...] = ()
 
 
 PLAIN = Options()
@@ -69,6 +71,8 @@ def read(
     normal.setdefault("version", DEFAULT_VERSION)
     idle = _leave_out(normal, set(options.profiles))
     _permit(normal, options)
+    for kind, given in (("configs", dict(options.configs)), ("secrets", dict(options.secrets))):
+        _stand_in(normal.get(kind) or {}, given)
     normal.warnings = _warnings(project.readers)
     if idle:
         normal.warnings.append(f"{', '.join(idle)}: not deployed, no profile of theirs is active")
@@ -97,6 +101,14 @@ def _permit(normal: Normal, options: Options) -> None:
         own = dict(service.get("x-stowage") or {})
         paths = [*own.get("allow_host_paths", ()), *allowed.get("allow_host_paths", ())]
         service["x-stowage"] = {**own, **allowed, **({"allow_host_paths": paths} if paths else {})}
+
+
+def _stand_in(objects: dict[str, Any], given: Mapping[str, str]) -> None:
+    """Give external configs or secrets the files that the inventory has for them."""
+    for name, item in objects.items():
+        path = given.get(str(item.get("name", name))) if isinstance(item, dict) and item.get("external") else None
+        if path:
+            objects[name] = {**{key: value for key, value in item.items() if key != "external"}, "file": path}
 
 
 def _text(value: Any) -> str:

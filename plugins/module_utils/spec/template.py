@@ -38,7 +38,7 @@ def container_template(
         "healthcheck": _healthcheck(service.get("healthcheck") or {}),
         "limits": _amounts(resources.get("limits") or {}),
         "reservations": _memory(resources.get("reservations") or {}),
-        "ports": [full_port(port) for port in service.get("ports", ()) if port.get("mode") == "host"],
+        "ports": [port for port in published(service, normal) if port["mode"] == "host"],
         "cap_add": _capabilities(service.get("cap_add", ())),
         "cap_drop": _capabilities(service.get("cap_drop", ())),
         "cgroup": service.get("cgroup") or service.get("cgroupns_mode"),
@@ -51,7 +51,12 @@ def container_template(
     return made
 
 
-def full_port(port: Mapping[str, Any]) -> dict[str, Any]:
+def published(service: Mapping[str, Any], normal: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The ports that a service publishes: none if it is on its host's own network."""
+    return [] if host_network(service, normal) else [_full_port(port) for port in service.get("ports", ())]
+
+
+def _full_port(port: Mapping[str, Any]) -> dict[str, Any]:
     """A port with every key stated; published 0 is none."""
     made = {
         "target": port["target"],

@@ -24,6 +24,8 @@ def test_short_and_long_forms() -> None:
     assert found["a"] == Stack(("a.yml",), options=Options(profiles=("test",)))
     assert found["b"].files == ("b.yml", "c.yml")
     assert found["d"].options == Options(("test", "debug"), ("/etc",), True)
+    given = stacks({"a": {"files": "a.yml", "secrets": {"token": "token.txt"}}})["a"].options
+    assert given == Options(secrets=(("token", "token.txt"),))
 
 
 @pytest.mark.parametrize(
@@ -35,6 +37,7 @@ def test_short_and_long_forms() -> None:
         ({"a": {"file": "x"}}, None, "did you mean files"),
         ({"a": {"files": "x", "dotenv": "yes"}}, None, "neither true nor false"),
         ({"a": {"files": "x", "env": []}}, None, "is not a mapping"),
+        ({"a": {"files": "x", "secrets": {"b": 5}}}, None, "mapping of names to files"),
         ({"a": "x"}, 5, "stowage_profiles"),
     ],
 )

@@ -55,6 +55,34 @@ def test_the_inventory_may_allow_what_the_file_does_not_say(tmp_path: Path) -> N
     assert len(compile_services("s", load(path, {}, allowed), str(tmp_path))["services"]) == 2
 
 
+EXTERNAL = """
+services: {a: {image: a, secrets: [token], configs: [c]}}
+secrets: {token: {external: true, name: real_token}}
+configs: {c: {external: true}}
+"""
+
+
+def test_the_inventory_may_have_files_for_external_ones(tmp_path: Path) -> None:
+    path = write(tmp_path, stack__yml=EXTERNAL, token__txt="x", c__txt="y")
+    with pytest.raises(StowageError, match="stowage_stacks"):
+        compile_services("s", load(path), str(tmp_path))
+    given = Options(configs=(("c", str(tmp_path / "c.txt")),), secrets=(("real_token", str(tmp_path / "token.txt")),))
+    made = compile_services("s", load(path, {}, given), str(tmp_path))["services"][0]
+    assert {(file["name"], file["target"]) for file in made["template"]["files"]} == {
+        ("real_token", "/run/secrets/token"),
+        ("c", "/c"),
+    }
+
+
+def test_ports_on_the_host_s_network_have_no_effect(tmp_path: Path) -> None:
+    stack = "services: {a: {image: a, network_mode: host, ports: ['80:80', {target: 81, published: 81, mode: host}]}}"
+    normal = load(write(tmp_path, stack__yml=stack), {}, Options(privileged=True))
+    made = compile_services("s", normal, str(tmp_path))
+    assert made["services"][0]["ports"] == []
+    assert "ports" not in made["services"][0]["template"]
+    assert any("listens on the host itself" in text for text in made["warnings"])
+
+
 def test_permission_restarts_nothing(tmp_path: Path) -> None:
     path = write(tmp_path, stack__yml="services: {a: {image: a}}")
     templates = [

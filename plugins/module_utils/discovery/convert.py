@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
@@ -13,6 +14,7 @@ from .labels import Decoder, is_routing, parse, place, read_flag
 
 Task = Mapping[str, Any]
 MAX_PORT = 65536
+COOKIE_SEED = "_TRAEFIK_BACKEND_"
 
 
 class Item(NamedTuple):
@@ -109,6 +111,17 @@ def _dicts(names: Any) -> list[tuple[str, dict[str, Any]]]:
     return [(name, value) for name, value in sorted((names or {}).items()) if isinstance(value, dict)]
 
 
+def _name_cookie(target: str, sticky: Any) -> None:
+    """Names a sticky cookie without a name as Traefik's Swarm provider does: sessions survive the move from Swarm.
+
+    Left alone, Traefik would make another name, from `<service>@file`.
+    """
+    cookie = sticky.get("cookie") if isinstance(sticky, dict) else None
+    if cookie and not (isinstance(cookie, dict) and cookie.get("name")):
+        digest = hashlib.sha1(f"{COOKIE_SEED}{target}@swarm".encode()).hexdigest()  # noqa: S324 (a name, no secret)
+        sticky["cookie"] = {**(cookie if isinstance(cookie, dict) else {}), "name": f"_{digest[:5]}"}
+
+
 class _Conversion:
     """Adds to the sections of one service what labels leave to defaults: services, routers, servers, references."""
 
@@ -124,6 +137,8 @@ class _Conversion:
         for target, value in _dicts(services):
             balancer = value.setdefault("loadBalancer", {})
             balancer["servers"] = self._servers(protocol, target, balancer.pop("server", {}))
+            if protocol == "http":
+                _name_cookie(target, balancer.get("sticky"))
         routers = section.setdefault("routers", {})
         if protocol == "http" and not routers and len(services) == 1:
             routers[name] = {}
@@ -151,7 +166,8 @@ class _Conversion:
             if "port" in settings or "scheme" in settings:
                 self._add("PORT", where, "server.url stands beside port or scheme", "keep only url")
             return [{key: value for key, value in settings.items() if key not in ("port", "scheme")}]
-        scheme, port = settings.pop("scheme", "http"), settings.pop("port", "")
+        settings.pop("url", None)
+        scheme, port = settings.pop("scheme", "") or "http", settings.pop("port", "")
         number = self._port(protocol, port, where)
         if number is None:
             return []

@@ -16,8 +16,9 @@ from .fields import BOOL, DURATION, FREE, INT, LIST, ROOT, Items, Kind, Map, Str
 SECTIONS = ("traefik.http.", "traefik.tcp.", "traefik.udp.", "traefik.tls.stores.default.")
 TRUE = ("1", "t", "T", "TRUE", "true", "True")
 FALSE = ("0", "f", "F", "FALSE", "false", "False")
-INTEGER = re.compile(r"^[+-]?[0-9]{1,18}$")
-TIME = re.compile(r"^[+-]?([0-9]+|([0-9]+(\.[0-9]*)?(ns|us|µs|μs|ms|s|m|h))+)$")
+INTEGER = re.compile(r"^[+-]?[0-9]{1,30}$")
+LARGEST = 2**63 - 1
+TIME = re.compile(r"^[+-]?([0-9]+|(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))+)$")
 
 
 @dataclass
@@ -177,7 +178,7 @@ class Decoder:
         value = node.value or ""
         if kind == LIST:
             return [part.strip() for part in value.split(",")] if value else []
-        if kind == INT and not INTEGER.match(value):
+        if kind == INT and not (INTEGER.match(value) and -LARGEST - 1 <= int(value) <= LARGEST):
             return self._refuse(node.path, f"{show(value)} is not a whole number", "write digits")
         if kind == BOOL and read_flag(value) is None:
             return self._refuse(node.path, f"{show(value)} is neither true nor false", "write true or false")

@@ -149,7 +149,7 @@ def stand_in(fleet, image, port):
 
 
 def lay_out(fleet, name, stack):
-    """The file, byte for byte, in the inventory, with what it mounts; and the permission for guarded host paths."""
+    """The file, byte for byte, in the inventory, with what it mounts; the inventory allows guarded host paths."""
     folder = fleet.directory / "stacks" / name
     folder.mkdir(parents=True)
     for missing in stack.missing:
@@ -159,9 +159,7 @@ def lay_out(fleet, name, stack):
     services = services_of(folder / "stack.yml")
     for service, given in services.items():
         stand_in(fleet, given["image"], stack.ports.get(service, 8080))
-    allowed = {"x-stowage": {"allow_host_paths": ["/"]}}
-    (folder / "permission.yml").write_text(yaml.safe_dump({"services": dict.fromkeys(services, allowed)}))
-    stacks = {name: [f"stacks/{name}/stack.yml", f"stacks/{name}/permission.yml"]}
+    stacks = {name: {"files": f"stacks/{name}/stack.yml", "allow_host_paths": ["/"]}}
     if stack.routed:
         (folder / "public.yml").write_text(PUBLIC)
         stacks["public"] = f"stacks/{name}/public.yml"

@@ -7,6 +7,7 @@ from __future__ import annotations
 import threading
 
 from ansible_collections.stowage.fleet.plugins.module_utils.canonical import digest
+from ansible_collections.stowage.fleet.plugins.module_utils.engine.adopted import merged
 from ansible_collections.stowage.fleet.plugins.module_utils.engine.client import EngineError
 
 # image: (states it shows, one per look, the last one stays) as (State, Status, RestartCount)
@@ -35,6 +36,8 @@ class FakeEngine:
         self.images = set(LIVES)
         self.registry = {}
         self.named_volumes = {}
+        self.known_images = {}
+        self.adopted = ""
         self.log = []
         self.calls = 0
         self.guard = threading.Lock()
@@ -46,7 +49,7 @@ class FakeEngine:
     def containers(self, name=None):
         with self.guard:
             self.calls += 1
-            return [self._entry(key) for key in list(self.held) if name in (None, key)]
+            return merged([self._entry(key) for key in list(self.held) if name in (None, key)], self.adopted)
 
     def _entry(self, name):
         held = self.held[name]
@@ -69,7 +72,37 @@ class FakeEngine:
 
     def inspect(self, name):
         self.calls += 1
-        return {"RestartCount": self._get(name).get("restarts", 0), "Config": {}}
+        held = self._get(name)
+        return {"RestartCount": held.get("restarts", 0), "Config": {}, **held.get("inspect", {})}
+
+    def stranger(self, inspect, state=UP):
+        """A container that somebody else made. inspect: what `docker inspect` says of it."""
+        host, config = inspect["HostConfig"], inspect["Config"]
+        body = {"Image": config["Image"], "Labels": config["Labels"], "HostConfig": {"Mounts": []}}
+        self.held[inspect["Name"][1:]] = {
+            "id": inspect["Id"],
+            "body": body,
+            "now": state,
+            "life": [],
+            "inspect": {**inspect, "HostConfig": dict(host)},
+        }
+
+    def image(self, image):
+        self.calls += 1
+        return self.known_images.get(image)
+
+    def update(self, container, values):
+        self.log.append(("update", container, values))
+        self._get(container)["inspect"]["HostConfig"].update(values)
+
+    def connect(self, network, container, endpoint):
+        self.log.append(("connect", network, container, endpoint))
+        self._get(container)["body"].setdefault("NetworkingConfig", {})["EndpointsConfig"] = {network: endpoint}
+
+    def rename(self, container, name):
+        self.log.append(("rename", container, name))
+        old = next(key for key, held in self.held.items() if container in (key, held["id"]))
+        self.held[name] = self.held.pop(old)
 
     def create(self, name, body):
         with self.guard:
@@ -133,9 +166,10 @@ class FakeEngine:
         }
 
     def _get(self, name):
-        if name not in self.held:
-            raise EngineError("No such container", 404)
-        return self.held[name]
+        for key, held in self.held.items():
+            if name in (key, held["id"]):
+                return held
+        raise EngineError("No such container", 404)
 
     def states(self):
         """{container name: state}, without anybody's looking moving on."""

@@ -18,6 +18,7 @@ from .client import printable
 from .comparison_keys import FROM_IMAGE, IGNORED, LIVE, OWN, SHOWN, UNORDERED, UNSTATED, WORDS
 from .comparison_mounts import mounts
 from .labels import NAMESPACE
+from .payload import NANO
 from .records import NETWORK
 
 Difference = dict[str, Any]
@@ -211,7 +212,8 @@ def _host(wanted: Body, there: Body, log: Mapping[str, Any]) -> list[Difference]
     if _log(there.get("LogConfig"), log) != _log(wanted.get("LogConfig"), log):
         found.append(replace("log driver or its options differ"))
     if not _swap_fits(wanted, there):
-        found.append(replace(f"memory and swap: {there.get('MemorySwap')}, wanted {wanted.get('MemorySwap')}"))
+        pair = [_shown(one.get("MemorySwap")) for one in (there, wanted)]
+        found.append(replace(f"swap limit: {pair[0]}, wanted {pair[1]}"))
     options = [_security(one) for one in (there, wanted)]
     if options[0] != options[1]:
         found.append(replace("security options differ"))
@@ -246,7 +248,7 @@ def _security(config: Body) -> tuple[Any, ...]:
     """Options, and whether /proc and /sys are masked: the lists themselves are the Engine's."""
     open_by_right = bool(config.get("Privileged"))
     plain = sorted(option for option in config.get("SecurityOpt") or () if option != "label=disable")
-    masked = not open_by_right and config.get("MaskedPaths") != []
+    masked = not open_by_right and [] not in (config.get("MaskedPaths"), config.get("ReadonlyPaths"))
     return (*plain, masked)
 
 
@@ -277,7 +279,8 @@ def _value(key: str, value: Any) -> Any:
 
 def _of_key(key: str, there: Any, wanted: Any) -> Difference:
     what = WORDS.get(key, key)
-    words = f"{what}: {_shown(there)}, wanted {_shown(wanted)}" if key in SHOWN else f"{what} differs"
+    pair = [one / NANO if key == "NanoCpus" and one else one for one in (there, wanted)]
+    words = f"{what}: {_shown(pair[0])}, wanted {_shown(pair[1])}" if key in SHOWN else f"{what} differs"
     if key not in LIVE or not wanted:
         return replace(words)
     # The Engine refuses a memory limit above the swap limit that it derived from the old one.
@@ -286,4 +289,6 @@ def _of_key(key: str, there: Any, wanted: Any) -> Difference:
 
 
 def _shown(value: Any) -> str:
-    return "none" if value in (None, "", 0, [], {}) else str(value)
+    if value is True or not value:
+        return "yes" if value else "none"
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

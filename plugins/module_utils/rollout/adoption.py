@@ -85,7 +85,7 @@ def decide(world: World, wish: Wish) -> dict[str, Any]:
     candidates = [
         _candidate(node, found, services.get(found["service"]))
         for node in sorted(world.surveys)
-        for found in world.surveys[node]["containers"]
+        for found in sorted(world.surveys[node]["containers"], key=_order)
     ]
     _give_slots(candidates, services)
     _give_names(candidates, world, services)
@@ -122,6 +122,10 @@ def unproved(changes: list[dict[str, Any]], shares: Mapping[str, Mapping[str, An
 def _of(change: Mapping[str, Any], stack: str, compiled: Mapping[str, Any]) -> bool:
     stacks = {one["name"]: one["stack"] for one in compiled["services"]}
     return bool(stacks.get(change["service"], str(change["service"]).partition("_")[0]) == stack)
+
+
+def _order(found: Mapping[str, Any]) -> tuple[str, int, str]:
+    return (found["service"], found["number"], found["name"])
 
 
 def _hosts_problems(world: World, wish: Wish) -> list[Problem]:

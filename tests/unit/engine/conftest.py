@@ -21,6 +21,7 @@ class Host:
 
     def __init__(self, root):
         self.root, self.engine, self.paths = str(root), FakeEngine(), Paths(str(root))
+        self.engine.adopted = self.paths.adopted
         self.write("proc/sys/kernel/random/boot_id", "boot-1\n")
         self.write("proc/meminfo", "MemFree: 1 kB\nMemTotal:       2048 kB\n")
         self.write("proc/self/mountinfo", f"1 0 0:1 / / rw - ext4 x rw\n2 1 0:2 / {root}/run rw - tmpfs t rw\n")

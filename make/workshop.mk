@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 RESULTS := .cache/results
 export STOWAGE_DATA
 
-.PHONY: tools lint lint-python lint-shell lint-yaml sanity changelog-lint unit package lab-test test-stacks test test-all molecule faults conformance matrix bench bench-scheduler docs units-ansible-test changelog
+.PHONY: tools lint lint-python lint-shell lint-yaml sanity changelog-lint unit package lab-test test-stacks test test-all molecule faults conformance test-conformance matrix bench bench-scheduler docs units-ansible-test changelog
 
 tools: setup  ## Install what the workshop needs (Debian packages when root, Python packages)
 	@scripts/tools $(VENV)
@@ -56,7 +56,7 @@ test-stacks: tools  ## Deploy ten real stack files of STOWAGE_DATA, unchanged, o
 faults: tools  ## Kill controllers and hosts in the middle of deploys
 	scripts/lab-test $(VENV) tests/faults
 
-conformance: tools  ## Compare placement and specs with what other orchestrators do
+conformance test-conformance: tools  ## Compare placement and specs with what other orchestrators do
 	scripts/conformance $(VENV)
 
 matrix: tools  ## Run the unit tests under each supported ansible-core

@@ -25,7 +25,8 @@ class Findings:
 
     def add(self, path: KeyPath, code: str, reason: str, fix: str = "", entry: Any = None) -> None:
         """Note a problem at a path; entry is the list item it is about, which knows its own place."""
-        self.problems.append(Problem(code, getattr(entry, "place", "") or self._place(path), reason, fix))
+        place = getattr(entry, "place", "") or self._place(path)
+        self.problems.append(Problem(code, place, reason, fix if fix.isprintable() else show(fix)))
 
     def _place(self, path: KeyPath) -> str:
         known = path

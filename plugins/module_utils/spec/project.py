@@ -149,14 +149,17 @@ class _Bases:
             return None
         name = absolute(file, self._reader.base)
         if name not in self._others:
-            self._others[name] = self._opened(name)
+            self._others[name] = self._opened(name, at)
         return self._others[name]
 
-    def _opened(self, name: str) -> _Bases | None:
+    def _opened(self, name: str, at: KeyPath) -> _Bases | None:
         try:
             reader = self._project.open_file(name, os.path.dirname(name), self._reader.variables)
         except StowageError as error:
-            self._project.problems += error.problems
+            if error.code == "STW-FILE":
+                self._reader.refuse(at, "STW-FILE", f"{show(name)} {error.problems[0].reason}", "check the path")
+            else:
+                self._project.problems += error.problems
             return None
         return _Bases(self._project, reader)
 

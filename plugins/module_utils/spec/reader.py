@@ -72,7 +72,7 @@ class Reader:
 
     def refuse(self, path: KeyPath, code: str, reason: str, fix: str = "", key: bool = False) -> _Dropped:
         """Note a problem; returns DROP, so that a form can return it."""
-        self.problems.append(Problem(code, self.place(path, key), reason, fix))
+        self.problems.append(Problem(code, self.place(path, key), reason, fix if fix.isprintable() else show(fix)))
         return DROP
 
     def type_error(self, path: KeyPath, value: Any, wanted: str, fix: str = "") -> _Dropped:

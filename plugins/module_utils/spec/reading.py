@@ -53,7 +53,7 @@ def _overlap(found: Problem, problems: list[Problem]) -> bool:
     inside = any(place.startswith(f"{path}.") for place in places)
     if found.code in ("STW-REFERENCE", "STW-DEPENDS") and (unread or inside):
         return True
-    if found.code == "STW-IMAGE" and any(problem.code == "STW-EXTENDS" for problem in problems):
+    if found.code == "STW-IMAGE" and any(".extends" in problem.place for problem in problems):
         return True
     return path in places or found.code == "STW-SERVICE"
 

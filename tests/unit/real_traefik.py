@@ -38,8 +38,11 @@ def free_ports(count):
 class Traefik:
     """One Traefik process with entry points web and tcp, and the fence, on free ports."""
 
-    def __init__(self, root, providers=None, api=False):
-        """Root: laid out as a host's /, its dynamic directory is watched. providers: more of them. api: show it."""
+    def __init__(self, root, providers=None, api=False, static=None):
+        """Root: laid out as a host's /, its dynamic directory is watched. providers: more of them. api: show it.
+
+        static: its whole static configuration instead, with the entry point stowage.
+        """
         self.root = Path(root)
         self.web, self.tcp, self.fence, self.api = free_ports(4)
         self.dynamic = self.root / "var/lib/stowage/traefik/dynamic"
@@ -62,6 +65,8 @@ class Traefik:
         if api:
             config["api"] = {"insecure": True, "dashboard": False}
             config["entryPoints"]["traefik"] = {"address": f"127.0.0.1:{self.api}"}
+        if static:
+            config, self.fence = static, int(static["entryPoints"]["stowage"]["address"].rpartition(":")[2])
         static_file = self.root / "traefik.yml"
         static_file.write_text(json.dumps(config))
         self.log = (self.root / "traefik.log").open("w+")

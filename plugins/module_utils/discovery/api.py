@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from .check import check
 from .convert import normalize
-from .deliver import Ports, deliver, observe_endpoints
+from .deliver import Means, deliver, observe_endpoints
 from .dns import dns_files, search_domain
 from .fence import await_generation, generation_of
 from .options import ingress_options
@@ -15,7 +15,7 @@ from .share import share, share_digest
 from .static import traefik_static
 
 __all__ = [
-    "Ports",
+    "Means",
     "await_generation",
     "check",
     "deliver",

@@ -118,7 +118,8 @@ def _name_cookie(target: str, sticky: Any) -> None:
     """
     cookie = sticky.get("cookie") if isinstance(sticky, dict) else None
     if cookie and not (isinstance(cookie, dict) and cookie.get("name")):
-        digest = hashlib.sha1(f"{COOKIE_SEED}{target}@swarm".encode()).hexdigest()  # noqa: S324 (a name, no secret)
+        seed = f"{COOKIE_SEED}{target}@swarm".encode()
+        digest = hashlib.sha1(seed, usedforsecurity=False).hexdigest()
         sticky["cookie"] = {**(cookie if isinstance(cookie, dict) else {}), "name": f"_{digest[:5]}"}
 
 

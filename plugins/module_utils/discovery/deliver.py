@@ -13,7 +13,8 @@ from .. import canonical
 from ..errors import Problem
 from . import files
 from .disk import disk_digest
-from .fence import await_generation, generation_of
+from .fence import await_generation, generation_of, serves
+from .trial import is_needed, try_in_container
 
 TRAEFIK_FILE = "var/lib/stowage/traefik/dynamic/stowage.yml"
 TRAEFIK_STAGE = "var/lib/stowage/traefik/stage"
@@ -23,13 +24,18 @@ PORTS_FILE = "var/lib/stowage/ports.nft"
 ENDPOINTS_FILE = "var/lib/stowage/endpoints.json"
 STATE_STAGE = "var/lib/stowage/stage"
 FENCE_TIMEOUT = 12.0
+Trial = Callable[[str, str], "list[Problem]"]
 
 
-class Ports(NamedTuple):
-    """The kernel side of published ports: apply(text, path) -> changed, applied(text) -> bool."""
+class Means(NamedTuple):
+    """How a host is reached: the kernel's published ports, and the trial of a file before Traefik may see it.
+
+    apply(text, path) -> changed; applied(text) -> bool; trial(text, generation) -> problems, None = no trial.
+    """
 
     apply: Callable[[str, str], bool]
     applied: Callable[[str], bool]
+    trial: Trial | None = None
 
 
 def deliver(
@@ -37,21 +43,30 @@ def deliver(
     root: str = "/",
     check: bool = False,
     timeout: float = FENCE_TIMEOUT,
-    ports: Ports | None = None,
+    means: Means | None = None,
 ) -> dict[str, Any]:
     """Carry out an endpoints share on this host: {changed, changes, problems, fence}.
+
+    If the routes change their shape, a second Traefik tries the new file first (`means.trial`); what it refuses is not
+    written, nor is the rest of the share, and the result has STW-INGRESS-FILE.
 
     Writes only what differs, each file by one rename from a directory nobody watches: Traefik's file, the DNS files
     (files of services that are gone are removed), the nft script through the network room, endpoints.json last. Then
     waits up to `timeout` seconds until Traefik serves the generation.
-    changes: one line per change, paths from /. problems: [Problem] (STW-FENCE), never raised: the files stay.
+    changes: one line per change, paths from /. problems: [Problem] (STW-FENCE), never raised. The files stay, but for
+    Traefik's own: if it goes on serving the generation before, it gets that file back, for a file that it refuses would
+    freeze every later change too, and leave no routes at all after a restart.
     fence: {generation, seen, seconds}, {} without Traefik. check: nothing is written and no fence awaited.
-    ports: how nft is reached; default the network room's functions.
+    means: default the network room's functions, and on a real host (root "/") a trial in a container.
     """
     _check_names(share["dns"])
     before = files.read(os.path.join(root, TRAEFIK_FILE))
+    trial = means.trial if means else try_in_container if root == "/" else None
+    refused = [] if check else _tried(share["traefik"], before, trial)
+    if refused:
+        return {"changed": False, "changes": [], "problems": refused, "fence": {}}
     changes = _write_traefik(share["traefik"], root, before, check) + _write_dns(share["dns"], root, check)
-    changes += _write_ports(share["ports"], root, check, ports or _network())
+    changes += _write_ports(share["ports"], root, check, means or _network())
     changes += _write_state(share["tasks"], root, check)
     fence: dict[str, Any] = {}
     problems: list[Problem] = []
@@ -60,10 +75,12 @@ def deliver(
         older = generation_of(before)
         older = older if older != wanted["generation"] else None
         fence, problems = await_generation(int(wanted["port"]), wanted["generation"], timeout, older)
+        if problems and older and serves(int(wanted["port"]), older):
+            changes += _write_traefik({"text": before}, root, wanted["text"], check)
     return {"changed": bool(changes), "changes": changes, "problems": problems, "fence": fence}
 
 
-def observe_endpoints(root: str = "/", ports: Ports | None = None) -> dict[str, Any]:
+def observe_endpoints(root: str = "/", means: Means | None = None) -> dict[str, Any]:
     """{digest, tasks} of the endpoints on this host, from the files really on disk.
 
     digest equals `share_digest` of the share that was carried out, as long as nobody changed a file. An nft table that
@@ -71,7 +88,7 @@ def observe_endpoints(root: str = "/", ports: Ports | None = None) -> dict[str, 
     """
     tasks = _read_tasks(files.read(os.path.join(root, ENDPOINTS_FILE)))
     script = files.read(os.path.join(root, PORTS_FILE)) or ""
-    if script and not (ports or _network()).applied(script):
+    if script and not (means or _network()).applied(script):
         script = "not loaded"
     traefik = files.read(os.path.join(root, TRAEFIK_FILE))
     dns = files.read_all(os.path.join(root, DNS_DIRECTORY))
@@ -83,6 +100,12 @@ def _check_names(dns: Mapping[str, str]) -> None:
     for name in dns:
         if not name or os.path.basename(name) != name or name.startswith("."):
             raise ValueError(f"not a file name: {name!a}")
+
+
+def _tried(wanted: Mapping[str, Any] | None, before: str | None, trial: Trial | None) -> list[Problem]:
+    if not wanted or trial is None or not is_needed(before, wanted["text"]):
+        return []
+    return trial(wanted["text"], wanted["generation"])
 
 
 def _write_traefik(wanted: Mapping[str, Any] | None, root: str, before: str | None, check: bool) -> list[str]:
@@ -113,13 +136,13 @@ def _write_dns(wanted: Mapping[str, str], root: str, check: bool) -> list[str]:
     return changes
 
 
-def _write_ports(text: str, root: str, check: bool, ports: Ports) -> list[str]:
+def _write_ports(text: str, root: str, check: bool, means: Means) -> list[str]:
     path = os.path.join(root, PORTS_FILE)
     before = files.read(path) or ""
-    if text == before and (not text or ports.applied(text)):
+    if text == before and (not text or means.applied(text)):
         return []
     if not check:
-        ports.apply(text, path)
+        means.apply(text, path)
     return [_line(PORTS_FILE, before or None, text or None)]
 
 
@@ -147,7 +170,7 @@ def _read_tasks(text: str | None) -> Any:
     return tasks if isinstance(tasks, list) and all(isinstance(task, dict) for task in tasks) else None
 
 
-def _network() -> Ports:
+def _network() -> Means:
     from ..network.host import apply_ports, ports_applied  # noqa: PLC0415 (only where ports are published)
 
-    return Ports(apply_ports, ports_applied)
+    return Means(apply_ports, ports_applied)

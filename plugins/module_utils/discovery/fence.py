@@ -39,6 +39,11 @@ def get(port: int, path: str) -> Any:
         connection.close()
 
 
+def serves(port: int, generation: str) -> bool:
+    """Whether this host's Traefik serves the generation now."""
+    return bool(get(port, FENCE_PREFIX + generation) == 200)
+
+
 def await_generation(
     port: int, generation: str, timeout: float, older: str | None = None, fetch: Get = get
 ) -> tuple[dict[str, Any], list[Problem]]:
@@ -75,5 +80,5 @@ def _served(port: int, answer: Any, older: str | None, fetch: Get) -> str:
 
 def _not_seen(port: int, generation: str, spent: float, served: str) -> Problem:
     reason = f"Traefik does not serve generation {generation} after {spent:.1f} s: {served}"
-    fix = "read `docker logs stowage-ingress`: one file that Traefik cannot parse freezes all its routes"
+    fix = "read `docker logs stowage-ingress`; a file that Traefik refuses is put back by the one it still serves"
     return Problem("STW-FENCE", f"{FENCE_HOST}:{port}", reason, fix)

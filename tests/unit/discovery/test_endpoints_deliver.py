@@ -96,9 +96,9 @@ class Kernel:
             stream.write(text)
         return True
 
-    def ports(self):
+    def means(self):
         """The hooks for deliver."""
-        return discovery.Ports(self.apply, lambda text: self.loaded == text)
+        return discovery.Means(self.apply, lambda text: self.loaded == text)
 
 
 @pytest.fixture
@@ -141,18 +141,18 @@ def test_one_rename_per_change_and_none_without(tmp_path, watch, kernel, make_sh
     for directory in (dynamic, dns):
         directory.mkdir(parents=True)
     seen, named = watch(dynamic), watch(dns)
-    first = discovery.deliver(make_share("10.0.0.1"), root=str(tmp_path), ports=kernel.ports())
+    first = discovery.deliver(make_share("10.0.0.1"), root=str(tmp_path), means=kernel.means())
     assert first["changed"]
     assert first["fence"]["seen"]
     assert seen.events() == [(MOVED_TO, "stowage.yml")]
     assert named.events() == [(MOVED_TO, "shop_web")]
     assert (dynamic / "stowage.yml").stat().st_mode & 0o7777 == 0o644
     everything = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
-    again = discovery.deliver(make_share("10.0.0.1"), root=str(tmp_path), ports=kernel.ports())
+    again = discovery.deliver(make_share("10.0.0.1"), root=str(tmp_path), means=kernel.means())
     assert (again["changed"], again["changes"], again["problems"]) == (False, [], [])
     assert seen.events() + named.events() == []
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == everything
-    changed = discovery.deliver(make_share("10.0.0.2"), root=str(tmp_path), ports=kernel.ports())
+    changed = discovery.deliver(make_share("10.0.0.2"), root=str(tmp_path), means=kernel.means())
     assert seen.events() == [(MOVED_TO, "stowage.yml")]
     assert changed["changes"] == [
         "/var/lib/stowage/traefik/dynamic/stowage.yml changed",
@@ -164,11 +164,11 @@ def test_one_rename_per_change_and_none_without(tmp_path, watch, kernel, make_sh
 def test_check_writes_nothing_and_says_the_same(tmp_path, kernel, make_share):
     """What --check reports is what the run does."""
     share = make_share("10.0.0.1", ports="table ip stowage_ports {}\n")
-    foreseen = discovery.deliver(share, root=str(tmp_path), check=True, ports=kernel.ports())
+    foreseen = discovery.deliver(share, root=str(tmp_path), check=True, means=kernel.means())
     assert list(tmp_path.iterdir()) == []
     assert kernel.loaded is None
     (tmp_path / LIB).mkdir(parents=True)
-    done = discovery.deliver(share, root=str(tmp_path), ports=kernel.ports())
+    done = discovery.deliver(share, root=str(tmp_path), means=kernel.means())
     assert foreseen["changes"] == done["changes"]
     assert len(done["changes"]) == 4
 
@@ -177,8 +177,8 @@ def test_digest_on_disk_equals_the_share(tmp_path, kernel, make_share):
     """After delivery the host reports the share's digest, and its tasks."""
     share = make_share("10.0.0.1", "10.0.0.2", ports="table ip stowage_ports {}\n")
     (tmp_path / LIB).mkdir(parents=True)
-    discovery.deliver(share, root=str(tmp_path), ports=kernel.ports())
-    seen = discovery.observe_endpoints(str(tmp_path), kernel.ports())
+    discovery.deliver(share, root=str(tmp_path), means=kernel.means())
+    seen = discovery.observe_endpoints(str(tmp_path), kernel.means())
     assert seen == {"digest": discovery.share_digest(share), "tasks": share["tasks"]}
     assert discovery.share_digest(make_share("10.0.0.1")) != seen["digest"]
 
@@ -201,24 +201,24 @@ def test_drift_shows_and_is_repaired(tmp_path, kernel, make_share, name):
     """Every change by hand changes the digest; delivering again brings it back."""
     share = make_share("10.0.0.1", ports="table ip stowage_ports {}\n")
     (tmp_path / LIB).mkdir(parents=True)
-    discovery.deliver(share, root=str(tmp_path), ports=kernel.ports())
+    discovery.deliver(share, root=str(tmp_path), means=kernel.means())
     DRIFTS[name](tmp_path / LIB, kernel)
     wanted = discovery.share_digest(share)
-    assert discovery.observe_endpoints(str(tmp_path), kernel.ports())["digest"] != wanted
-    assert len(discovery.deliver(share, root=str(tmp_path), ports=kernel.ports())["changes"]) == 1
-    assert discovery.observe_endpoints(str(tmp_path), kernel.ports())["digest"] == wanted
+    assert discovery.observe_endpoints(str(tmp_path), kernel.means())["digest"] != wanted
+    assert len(discovery.deliver(share, root=str(tmp_path), means=kernel.means())["changes"]) == 1
+    assert discovery.observe_endpoints(str(tmp_path), kernel.means())["digest"] == wanted
 
 
 def test_services_and_ingress_go(tmp_path, kernel, make_share):
     """A service that stopped serving loses its names; a host that is no ingress any more loses Traefik's file."""
     (tmp_path / LIB).mkdir(parents=True)
-    discovery.deliver(make_share("10.0.0.1"), root=str(tmp_path), ports=kernel.ports())
+    discovery.deliver(make_share("10.0.0.1"), root=str(tmp_path), means=kernel.means())
     gone = {**make_share(), "traefik": None}
-    result = discovery.deliver(gone, root=str(tmp_path), ports=kernel.ports())
+    result = discovery.deliver(gone, root=str(tmp_path), means=kernel.means())
     assert result["fence"] == {}
     assert not (tmp_path / LIB / "traefik/dynamic/stowage.yml").exists()
     assert list((tmp_path / LIB / "dns").iterdir()) == []
-    assert discovery.observe_endpoints(str(tmp_path), kernel.ports())["digest"] == discovery.share_digest(gone)
+    assert discovery.observe_endpoints(str(tmp_path), kernel.means())["digest"] == discovery.share_digest(gone)
 
 
 def test_a_crash_in_the_middle_is_repaired(tmp_path, kernel, make_share):
@@ -226,7 +226,7 @@ def test_a_crash_in_the_middle_is_repaired(tmp_path, kernel, make_share):
     stage = tmp_path / LIB / "traefik/stage"
     stage.mkdir(parents=True)
     (stage / "stowage.yml").write_text("half")
-    assert discovery.deliver(make_share("10.0.0.1"), root=str(tmp_path), ports=kernel.ports())["problems"] == []
+    assert discovery.deliver(make_share("10.0.0.1"), root=str(tmp_path), means=kernel.means())["problems"] == []
     assert json.loads((tmp_path / LIB / "traefik/dynamic/stowage.yml").read_text())["http"]
     assert list(stage.iterdir()) == []
 
@@ -236,7 +236,7 @@ def test_names_cannot_leave_the_directory(tmp_path, kernel, make_share):
     for name in ("../evil", ".hidden", "a/b", ""):
         share = {**make_share("10.0.0.1"), "dns": {name: "10.0.0.1 x\n"}}
         with pytest.raises(ValueError, match="not a file name"):
-            discovery.deliver(share, root=str(tmp_path), ports=kernel.ports())
+            discovery.deliver(share, root=str(tmp_path), means=kernel.means())
     assert list(tmp_path.iterdir()) == []
 
 
@@ -270,6 +270,6 @@ def test_nobody_listens(tmp_path, kernel, make_share):
     """No Traefik at all: the files are there, the problem names the port."""
     share = make_share("10.0.0.1")
     share["traefik"]["port"] = 1
-    result = discovery.deliver(share, root=str(tmp_path), timeout=0.2, ports=kernel.ports())
+    result = discovery.deliver(share, root=str(tmp_path), timeout=0.2, means=kernel.means())
     assert "port 1 does not answer" in result["problems"][0].reason
     assert result["changed"]

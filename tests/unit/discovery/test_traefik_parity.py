@@ -93,7 +93,8 @@ def of(objects, names):
 def differences(theirs, ours):
     """{object: (theirs, ours)} where they differ.
 
-    The API names a sticky cookie only once a router uses it; ours is always named. What the name must be is seen where it is used.
+    The API names a sticky cookie only once a router uses it; ours is always named. Cases with such a router show that
+    it is the right name.
     """
     found = {}
     for key in sorted({*theirs, *ours}):

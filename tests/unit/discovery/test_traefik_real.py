@@ -8,11 +8,15 @@ import json
 
 import pytest
 from ansible_collections.stowage.fleet.plugins.module_utils.discovery import api as discovery
+from ansible_collections.stowage.fleet.plugins.module_utils.discovery.fence import await_generation
+from ansible_collections.stowage.fleet.plugins.module_utils.discovery.trial import static_configuration
+from ansible_collections.stowage.fleet.plugins.module_utils.errors import Problem
+from real_traefik import Traefik, free_ports
 
 pytestmark = pytest.mark.traefik
 
 SETTINGS = {"entrypoints": {"web": ":80", "tcp": ":81"}}
-PORTS = discovery.Ports(lambda _text, _path: False, lambda _text: True)
+MEANS = discovery.Means(lambda _text, _path: False, lambda _text: True)
 
 
 def carry_out(traefik, services, tasks, settings=None):
@@ -20,7 +24,7 @@ def carry_out(traefik, services, tasks, settings=None):
     options = discovery.ingress_options({**SETTINGS, **(settings or {})})
     made = discovery.traefik_file(services, tasks, options)
     share = {"tasks": tasks, "traefik": {**made, "port": traefik.fence}, "dns": {}, "ports": ""}
-    return discovery.deliver(share, root=str(traefik.root), timeout=60, ports=PORTS)
+    return discovery.deliver(share, root=str(traefik.root), timeout=60, means=MEANS)
 
 
 def exposed(port, **more):
@@ -105,10 +109,57 @@ def test_a_file_traefik_refuses_is_a_fence_problem(start_traefik, start_backend,
     options = discovery.ingress_options({**SETTINGS, "unknown_fields": True})
     made = discovery.traefik_file([service], tasks, options)
     share = {"tasks": tasks, "traefik": {**made, "port": traefik.fence}, "dns": {}, "ports": ""}
-    result = discovery.deliver(share, root=str(traefik.root), timeout=3.0, ports=PORTS)
+    result = discovery.deliver(share, root=str(traefik.root), timeout=3.0, means=MEANS)
     assert [problem.code for problem in result["problems"]] == ["STW-FENCE"]
     assert f"still serves generation {kept}" in result["problems"][0].reason
     assert traefik.get("/", "shop.example")[0] == 200
+    assert discovery.generation_of((traefik.dynamic / "stowage.yml").read_text()) == kept
+    del service["labels"]["traefik.http.routers.web.nonsense"]
+    service["labels"]["traefik.http.routers.other.rule"] = "Host(`other.example`)"
+    assert carry_out(traefik, [service], tasks)["problems"] == []
+    assert traefik.get("/", "other.example")[0] == 200
+
+
+def test_a_second_traefik_tries_new_shapes(start_traefik, make_service, make_tasks, tmp_path):
+    """The file that it refuses is never written; another replica of a known service needs no trial."""
+    traefik, asked = start_traefik(), []
+
+    def trial(text, generation):
+        asked.append(generation)
+        one = tmp_path / f"trial{len(asked)}"
+        (one / "trial").mkdir(parents=True)
+        (one / "trial/stowage.yml").write_text(text)
+        second = Traefik(one, static=static_configuration(str(one / "trial"), free_ports(1)[0]))
+        try:
+            seen, problems = await_generation(second.fence, generation, 5.0)
+            return (
+                []
+                if seen["seen"]
+                else [Problem("STW-INGRESS-FILE", "trial", second.messages(), "")]
+                if problems
+                else []
+            )
+        finally:
+            second.stop()
+
+    def change(labels, *addresses):
+        service, options = make_service(labels=exposed(80, **labels)), {**SETTINGS, "unknown_fields": True}
+        tasks = make_tasks("shop_web", *addresses)
+        made = discovery.traefik_file([service], tasks, discovery.ingress_options(options))
+        share = {"tasks": tasks, "traefik": {**made, "port": traefik.fence}, "dns": {}, "ports": ""}
+        return discovery.deliver(share, root=str(traefik.root), timeout=20, means=MEANS._replace(trial=trial))
+
+    assert change({}, "127.0.0.2", "127.0.0.3")["problems"] == []
+    assert change({}, "127.0.0.4", "127.0.0.3", "127.0.0.2")["problems"] == []
+    assert len(asked) == 1
+    before = (traefik.dynamic / "stowage.yml").read_text()
+    refused = change({"traefik.http.routers.web.nonsense": "1"}, "127.0.0.4")
+    assert [problem.code for problem in refused["problems"]] == ["STW-INGRESS-FILE"]
+    assert "nonsense" in refused["problems"][0].reason
+    assert not refused["changed"]
+    assert (traefik.dynamic / "stowage.yml").read_text() == before
+    assert change({"traefik.http.routers.web.priority": "1"}, "127.0.0.4")["problems"] == []
+    assert len(asked) == 3
 
 
 def test_tcp_routes(start_traefik, start_backend, make_service, make_tasks):

@@ -17,13 +17,14 @@ from typing import Any
 from .client import printable
 from .comparison_keys import FROM_IMAGE, IGNORED, LIVE, OWN, SHOWN, UNORDERED, UNSTATED, WORDS
 from .comparison_mounts import mounts
-from .labels import NAMESPACE
+from .labels import NAMESPACE, SWARM
 from .payload import NANO
 from .records import NETWORK
 
 Difference = dict[str, Any]
 Body = Mapping[str, Any]
 DEFAULT_GRACE = 10
+OURS = ("stowage.", NAMESPACE, SWARM)
 COMPOSE_LABELS = ("com.docker.compose.", "desktop.docker.io/")
 _HEALTH_KEYS = ("Test", "Interval", "Timeout", "StartPeriod", "StartInterval", "Retries")
 _ANYWHERE = ("", "0.0.0.0", "::")
@@ -144,7 +145,7 @@ def _health(check: Any, image: Mapping[str, Any]) -> dict[str, Any]:
 def _labels(body: Body, running: Body, image: Body) -> list[Difference]:
     """Labels but those that Compose and we put there ourselves."""
     own = image.get("Labels") or {}
-    wanted = {**own, **{k: v for k, v in body["Labels"].items() if not k.startswith("stowage.") and k != NAMESPACE}}
+    wanted = {**own, **{k: v for k, v in body["Labels"].items() if not k.startswith(OURS)}}
     there = running["Config"].get("Labels") or {}
     stated = {k: v for k, v in there.items() if k in wanted or not k.startswith(COMPOSE_LABELS)}
     return _by_name("labels", stated, wanted)

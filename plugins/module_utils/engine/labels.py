@@ -13,6 +13,7 @@ SCHEMA = "1"
 CHECKED = ("schema", "fleet", "stack", "service", "slot", "spec", "ip")
 GIVEN = ("devices", "ports")  # what the plan chose for the task, as JSON; only where it chose any
 NAMESPACE = "com.docker.stack.namespace"
+SWARM = "com.docker.swarm."
 Labels = Mapping[str, str]
 
 
@@ -22,6 +23,15 @@ def task_labels(fleet: str, task: Mapping[str, Any]) -> dict[str, str]:
     labels = {f"stowage.{key}": found[key] for key in CHECKED}
     labels.update({f"stowage.{key}": dumps(task[key]) for key in GIVEN if task.get(key)})
     return {**labels, "stowage.check": checksum(task["name"], labels), NAMESPACE: str(task["stack"])}
+
+
+def tool_labels(task: Mapping[str, Any]) -> dict[str, str]:
+    """Labels by which dashboards and log collectors made for Swarm group containers; none of our decisions reads them.
+
+    Compose's own are left out on purpose: `docker compose down` of a project of that name would take the containers.
+    """
+    found = {"service.name": task["service"], "task.name": task["name"], "node.id": task["node"]}
+    return {f"{SWARM}{key}": str(value) for key, value in found.items()}
 
 
 def checksum(name: str, labels: Labels) -> str:

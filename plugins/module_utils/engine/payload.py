@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from .labels import task_labels
+from .labels import task_labels, tool_labels
 from .payload_host import host_keys
 from .records import NETWORK
 
@@ -40,7 +40,7 @@ def container(template: Template, task: Task, context: Mapping[str, Any]) -> dic
     """
     body: dict[str, Any] = {
         "Image": template["image"],
-        "Labels": {**template.get("labels", {}), **task_labels(context["fleet"], task)},
+        "Labels": {**template.get("labels", {}), **tool_labels(task), **task_labels(context["fleet"], task)},
         "HostConfig": _host_config(template, task, context),
     }
     body.update({api: template[key] for key, api in {**_TEXTS, **_FLAGS}.items() if template.get(key) is not None})

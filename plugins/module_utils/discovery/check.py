@@ -8,22 +8,27 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from ..errors import Problem, show
+from . import hostile
 from .convert import is_enabled, normalize
 from .dns import check_names
 from .labels import is_routing, near, place
 from .legacy import check_keys
 from .options import FENCE_ENTRYPOINT
 from .render import build, local_name
-from .rules import check_rule
+from .rules import Mistake, alternatives, check_rule
 
 HARMLESS_INTERNALS = ("noop@internal", "ping@internal")
+NO_API = (
+    "drop this router, and a Traefik service that is here for it: Stowage runs Traefik on the ingress hosts; "
+    "or set stowage_ingress.internal_services: true"
+)
 
 
 def check(services: Iterable[Mapping[str, Any]], options: Mapping[str, Any]) -> list[Problem]:
     """Every mistake in the services' ingress labels and names, in a stable order.
 
     services: docs/architecture.md; options: `ingress_options`. Codes: STW-INGRESS-{ENABLE, LABEL, V1, PORT, SERVICE,
-    RULE, REFERENCE, RESOLVER, INTERNAL, RESERVED, TEMPLATE, CLASH} and STW-DNS-NAME.
+    RULE, REFERENCE, RESOLVER, INTERNAL, RESERVED, TEMPLATE, CLASH, WILDCARD, ROUTE, URL} and STW-DNS-NAME.
     """
     listed = sorted(services, key=lambda service: str(service["name"]))
     problems: list[Problem] = []
@@ -55,11 +60,15 @@ def _value_problems(service: Mapping[str, Any]) -> list[Problem]:
         if "{{" in value or "{{" in key:
             reason = f"{show(value)} holds {{{{: Traefik would run it as a Go template of its file"
             problems.append(Problem("STW-INGRESS-TEMPLATE", where, reason, "write the value itself; }} alone is fine"))
-        odd = [char for char in key + value if ord(char) < 32 or 127 <= ord(char) < 160 or 0xD800 <= ord(char) < 0xE000]
+        odd = _unprintable(key + value)
         if odd:
             reason = f"holds the control character {odd[0]!a}"
             problems.append(Problem("STW-INGRESS-LABEL", where, reason, "remove it"))
     return problems
+
+
+def _unprintable(text: str) -> list[str]:
+    return [char for char in text if ord(char) < 32 or 127 <= ord(char) < 160 or 0xD800 <= ord(char) < 0xE000]
 
 
 class _References:
@@ -71,6 +80,8 @@ class _References:
         self.document = document
         self.options = options
         self.owners = _owners(services, options)
+        self.normalized = {normalize(owner): owner for owner in sorted({str(one["name"]) for one in services})}
+        self.taken: dict[frozenset[str], list[tuple[str, Mapping[str, Any]]]] = {}
         self.found: list[Problem] = []
 
     def problems(self) -> list[Problem]:
@@ -100,7 +111,7 @@ class _References:
             self._reference(where, protocol, "services", value["service"])
         for middleware in value.get("middlewares") or []:
             self._reference(where, protocol, "middlewares", middleware)
-        if value.get("rule") and not self._is_v2(where, value):
+        if value.get("rule") and not self._is_v2(where, value) and not _unprintable(value["rule"]):
             self._rule(where, protocol, value)
         if isinstance(value.get("tls"), Mapping):
             self._tls(where, value["tls"])
@@ -115,10 +126,27 @@ class _References:
         matchers, mistake = check_rule(value["rule"], tcp=protocol == "tcp")
         if mistake:
             self._add("RULE", f"{where} rule {show(value['rule'])}", mistake.reason, mistake.fix)
+            return
+        claim = hostile.wildcard(matchers, self.options.get("wildcards"))
+        self._add_mistake("WILDCARD", where, claim)
+        if protocol == "http":
+            self._same_route(where, value)
         named = [m for m in matchers if m.name in ("HostSNI", "HostSNIRegexp") and m.values[0] != "*"]
         if protocol == "tcp" and named and not value.get("tls"):
             reason = f"{named[0].name}(`{named[0].values[0]}`) needs TLS: plain TCP carries no host name"
             self._add("RULE", where, reason, "add .tls=true (or .tls.passthrough=true), or write HostSNI(`*`)")
+
+    def _same_route(self, where: str, value: Mapping[str, Any]) -> None:
+        """Two services that claim one host and path: which of them answers would be chance."""
+        owner = where.split(" ", 1)[0]
+        for terms in sorted(alternatives(value["rule"]), key=sorted):
+            others = self.taken.setdefault(terms, [])
+            for other, settings in others:
+                if other.split(" ", 1)[0] != owner and hostile.same_place(settings, value):
+                    reason = f"{' && '.join(sorted(terms))} is also claimed by {other}"
+                    self._add("ROUTE", where, reason, "change one of the rules, or give them different .priority")
+                    return
+            others.append((where, value))
 
     def _entrypoints(self, where: str, names: list[str] | None) -> None:
         known = list(self.options.get("entrypoints") or [])
@@ -150,23 +178,32 @@ class _References:
             self._add("LABEL", where, reason, "give each its own name, and name both in the router")
         for other in (value.get("chain") or {}).get("middlewares") or []:
             self._reference(where, protocol, "middlewares", other)
+        if (value.get("forwardAuth") or {}).get("address"):
+            self._add_mistake("URL", where, hostile.back_end(value["forwardAuth"]["address"]))
         if (value.get("errors") or {}).get("service"):
             self._reference(where, protocol, "services", value["errors"]["service"])
 
     def _service(self, protocol: str, name: str, value: Mapping[str, Any]) -> None:
         where = self._where(protocol, "services", name)
-        transport = (value.get("loadBalancer") or {}).get("serversTransport") or ""
+        balancer = value.get("loadBalancer") or {}
+        for server in balancer.get("servers") or []:
+            if protocol == "http" and server.get("url"):  # without tasks there are only those that labels name
+                self._add_mistake("URL", where, hostile.back_end(server["url"]))
+        transport = balancer.get("serversTransport") or ""
         if transport and transport != "stowage" and "@" not in transport:
             fix = f"write {transport}@file for one of your own file"
             self._add("REFERENCE", where, f"there is no serversTransport {show(transport)}", fix)
         for other in value.get("middlewares") or []:
             self._reference(where, protocol, "middlewares", other)
 
+    def _add_mistake(self, code: str, where: str, mistake: Mistake | None) -> None:
+        if mistake:
+            self._add(code, where, mistake.reason, mistake.fix)
+
     def _reference(self, where: str, protocol: str, kind: str, name: str) -> None:
         if name.endswith("@internal"):
             if name not in HARMLESS_INTERNALS and not self.options.get("internal_services"):
-                reason = f"{name} shows every route, header and password hash of the fleet"
-                self._add("INTERNAL", where, reason, "drop it, or set stowage_ingress.internal_services: true")
+                self._add("INTERNAL", where, f"{name} shows every route, header and password hash of the fleet", NO_API)
             return
         known = (self.document.get(protocol) or {}).get(kind) or {}
         if "@" in name or local_name(name) in known:
@@ -176,7 +213,7 @@ class _References:
 
     def _where(self, protocol: str, kind: str, name: str) -> str:
         owner = self.owners.get(f"traefik.{protocol}.{kind}.{name}".lower(), "")
-        found = owner or next((o for key, o in sorted(self.owners.items()) if normalize(o) == name), "")
+        found = owner or self.normalized.get(name, "")
         return place(found or "stowage_ingress", f"traefik.{protocol}.{kind}.{name}")
 
     def _add(self, code: str, where: str, reason: str, fix: str) -> None:

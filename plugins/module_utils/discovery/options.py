@@ -15,6 +15,7 @@ FENCE_ENTRYPOINT = "stowage"
 MAX_PORT = 65536
 NAME = re.compile(r"^[A-Za-z0-9]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?$")
 ADDRESS = re.compile(r"^(\[[0-9A-Fa-f:.]*\]|[A-Za-z0-9.-]*):([0-9]{1,5})(/(tcp|udp))?$", re.IGNORECASE)
+DOMAIN = re.compile(r"^(\*\.)?[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*$")
 SETTINGS: dict[str, Any] = {
     "image": "traefik:v3",
     "entrypoints": {"web": ":80"},
@@ -23,6 +24,7 @@ SETTINGS: dict[str, Any] = {
     "defaults": True,
     "internal_services": False,
     "unknown_fields": False,
+    "wildcards": False,
     "certificates": [],
     "static": {},
 }
@@ -32,8 +34,8 @@ def ingress_options(settings: Any, domain: str = "fleet", ingress_nodes: int = 1
     """The `options` of this room from the variable `stowage_ingress` and the fleet.
 
     settings: {image, entrypoints {name: ":80" | {address: ":80", ...}}, fence_port, exposed_by_default, defaults,
-    internal_services, unknown_fields, certificates [{cert, key}], static {}}; every key has a default. domain: the
-    fleet's. ingress_nodes: how many hosts run Traefik.
+    internal_services, unknown_fields, wildcards (flag or [domain]), certificates [{cert, key}], static {}}; every key
+    has a default. domain: the fleet's. ingress_nodes: how many hosts run Traefik.
     Result: those keys without image and static (the role's own, no part of a plan), `entrypoints` as a sorted list of
     names, plus domain, ingress_nodes and resolvers (names of the certificate resolvers in `static`). Raises
     StowageError with every mistake (STW-INGRESS-OPTION).
@@ -67,6 +69,8 @@ def _problem(where: str, reason: str, fix: str) -> Problem:
 def _flag_problems(merged: Mapping[str, Any]) -> list[Problem]:
     problems = []
     for key, default in SETTINGS.items():
+        if key == "wildcards" and isinstance(merged[key], (list, tuple)) and all(map(_is_domain, merged[key])):
+            continue
         if isinstance(default, bool) and not isinstance(merged[key], bool):
             problems.append(
                 _problem(f"stowage_ingress.{key}", f"{show(merged[key])} is not a boolean", "true or false")
@@ -78,6 +82,10 @@ def _flag_problems(merged: Mapping[str, Any]) -> list[Problem]:
         reason = f"{show(merged['static'])} is not a mapping"
         problems.append(_problem("stowage_ingress.static", reason, "write Traefik's static configuration as a mapping"))
     return problems
+
+
+def _is_domain(text: Any) -> bool:
+    return isinstance(text, str) and bool(DOMAIN.match(text))
 
 
 def _entrypoint_problems(entrypoints: Any, fence_port: Any) -> list[Problem]:

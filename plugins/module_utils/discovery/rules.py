@@ -28,9 +28,12 @@ HTTP_MATCHERS: dict[str, tuple[int, ...]] = {
 TCP_MATCHERS: dict[str, tuple[int, ...]] = {"ALPN": (1,), "ClientIP": (1,), "HostSNI": (1,), "HostSNIRegexp": (1,)}
 V2_MATCHERS = {"Headers": "Header", "HeadersRegexp": "HeaderRegexp", "HostHeader": "Host"}
 TOKEN = re.compile(r'\s*(?:(&&|\|\||[!(),])|`([^`]*)`|"((?:[^"\\]|\\.)*)"|([A-Za-z]\w*))')
-HOST_PART = r"[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?"
+HOST_PART = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+LONGEST_HOST = 253
+MOST_ALTERNATIVES = 64
 HOST = re.compile(rf"^(\*|(\*\.)?{HOST_PART}(\.{HOST_PART})*\.?)$")
 UNQUOTED = re.compile(r"[A-Za-z]\([^`\"()]*$")
+PATH_QUOTES = re.compile(r"[\"'`]")
 V2_PATTERN = re.compile(r"\{[A-Za-z_][A-Za-z0-9_-]*:")
 
 
@@ -54,6 +57,61 @@ class _Refused(Exception):
     def __init__(self, reason: str, fix: str) -> None:
         super().__init__(reason)
         self.mistake = Mistake(reason, fix)
+
+
+def alternatives(rule: str) -> frozenset[frozenset[str]]:
+    """What a good rule matches, as alternatives of terms that hold together; for comparing rules, not for judging them.
+
+    ``Host(`a`) && (Path(`/x`) || Path(`/y`))`` has two. A rule with more than 64 is left as one alternative of its own.
+    """
+    parser = _Shape(rule)
+    found = parser.either()
+    return found if len(found) <= MOST_ALTERNATIVES else frozenset([frozenset([rule])])
+
+
+class _Shape:
+    """Reads a rule that check_rule took into alternatives."""
+
+    def __init__(self, rule: str) -> None:
+        self.tokens = list(_tokens(rule))
+        self.known = {spelling: name for name in HTTP_MATCHERS for spelling in _spellings(name)}
+
+    def either(self) -> frozenset[frozenset[str]]:
+        found = self._all()
+        while self.tokens[0][1] == "||" and self.tokens[0][0] == "op":
+            self.tokens.pop(0)
+            found |= self._all()
+        return found
+
+    def _all(self) -> frozenset[frozenset[str]]:
+        found = self._one()
+        while self.tokens[0][1] == "&&" and self.tokens[0][0] == "op":
+            self.tokens.pop(0)
+            more = self._one()
+            if len(found) * len(more) > MOST_ALTERNATIVES:
+                more = frozenset([frozenset(["(...)"])])
+            found = frozenset(left | right for left in found for right in more)
+        return found
+
+    def _one(self) -> frozenset[frozenset[str]]:
+        kind, text, _column = self.tokens.pop(0)
+        if (kind, text) == ("op", "("):
+            found = self.either()
+            self.tokens.pop(0)
+            return found
+        if (kind, text) == ("op", "!"):
+            inner = sorted(" ".join(sorted(one)) for one in self._one())
+            return frozenset([frozenset([f"!({' | '.join(inner)})"])])
+        return frozenset([frozenset([self._term(text)])])
+
+    def _term(self, name: str) -> str:
+        values = []
+        while self.tokens[0][:2] != ("op", ")"):
+            kind, text, _column = self.tokens.pop(0)
+            values += [text] if kind == "text" else []
+        self.tokens.pop(0)
+        name = self.known.get(name, name)
+        return f"{name}({', '.join(value.lower() if name == 'Host' else value for value in values)})"
 
 
 def check_rule(rule: str, tcp: bool = False) -> tuple[list[Matcher], Mistake | None]:
@@ -187,12 +245,14 @@ def _check_values(matcher: Matcher, known: dict[str, tuple[int, ...]]) -> None:
 
 
 def _check_value(name: str, value: str) -> None:
-    if name in ("Host", "HostSNI") and not HOST.match(value):
+    if name in ("Host", "HostSNI") and not (HOST.match(value) and len(value) <= LONGEST_HOST):
         raise _Refused(f"{show(value)} is not a host name for {name}", _host_fix(value))
     if name in ("HostRegexp", "HostSNIRegexp") and not value.isascii():
         raise _Refused(f"{show(value)} is not ASCII", "write the name in punycode (xn--...)")
     if name in ("Path", "PathPrefix") and not value.startswith("/"):
         raise _Refused(f"{show(value)} does not begin with /", f"write {name}(`/{value}`)")
+    if name in ("Path", "PathPrefix") and PATH_QUOTES.search(value):
+        raise _Refused(f"the path {show(value)} holds a quote", "write it as it is in the URL: %22, %27 or %60")
     if name not in ("Header", "Query", "ClientIP", "Method") and V2_PATTERN.search(value):
         raise _Refused(
             f"{show(value)} is a Traefik 2 pattern", "write a regular expression in HostRegexp or PathRegexp"

@@ -7,6 +7,7 @@ from __future__ import annotations
 import hashlib
 import json
 import random
+import time
 
 import pytest
 from ansible_collections.stowage.fleet.plugins.module_utils import canonical
@@ -185,3 +186,20 @@ def test_any_value_survives_escaping(text):
     assert "{{" not in made.replace("{{`{{`}}", "")
     document = json.loads(made.replace("{{`{{`}}", "{{"))
     assert document["http"]["middlewares"]["m"]["addPrefix"]["prefix"] == text
+
+
+def test_a_thousand_services_of_ten_replicas_are_rendered_quickly(make_service, make_tasks):
+    """0.17 s of CPU on the machine of the first measurement; the bar there is 0.5 s, here what any has."""
+    services, tasks = [], []
+    for number in range(1000):
+        name, base = f"w{number}", f"traefik.http.services.w{number}.loadbalancer.server.port"
+        rule = {f"traefik.http.routers.{name}.rule": f"Host(`{name}.example`) && PathPrefix(`/a`)", base: "8080"}
+        services.append(make_service(name, labels={"traefik.enable": "true", **rule}))
+        tasks += make_tasks(f"shop_{name}", *[f"10.{slot}.{number // 250}.{number % 250}" for slot in range(10)])
+    start = time.process_time()
+    made = discovery.traefik_file(services, tasks, OPTIONS)["text"]
+    assert time.process_time() - start < 2.0
+    assert made.count('"url"') == 10000
+    start = time.process_time()
+    assert discovery.check(services, OPTIONS) == []
+    assert time.process_time() - start < 2.0

@@ -37,6 +37,7 @@ driver | applied | string | applies | applies | as Swarm
 driver_opts | applied | labels | applies | applies | as Swarm
 external | applied | external | applies | applies | as Swarm: must exist on the host
 labels | applied | labels | applies | applies | as Swarm
+x-cluster-spec | warned | any | applies | ignores | no effect: there are no cluster volumes
 """,
     ),
     *rows(

@@ -9,7 +9,15 @@ import re
 from pathlib import Path
 
 import pytest
-from ansible_collections.stowage.fleet.plugins.module_utils.spec import compile_services, key_page, keys, load
+import yaml
+from ansible_collections.stowage.fleet.plugins.module_utils.spec import (
+    compile_services,
+    inventory,
+    key_page,
+    keys,
+    load,
+    stacks,
+)
 from ansible_collections.stowage.fleet.plugins.module_utils.spec.reader import FORMS
 
 PAGE = Path(__file__).parents[3] / "docs" / "stack-files.md"
@@ -26,8 +34,17 @@ def test_the_page_shows_the_table() -> None:
 
 
 def examples() -> list[str]:
-    """The YAML blocks of the page."""
-    return re.findall(r"```yaml\n(.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)
+    """The stack files on the page."""
+    blocks = re.findall(r"```yaml\n(.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)
+    return [block for block in blocks if "services:\n" in block]
+
+
+def test_the_example_of_the_inventory_says_every_key() -> None:
+    blocks = re.findall(r"```yaml\n(.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)
+    (stated,) = [yaml.safe_load(block) for block in blocks if "stowage_stacks:" in block]
+    found = stacks(stated["stowage_stacks"], stated["stowage_profiles"])
+    assert found["metrics"].options.profiles == ("debug", "alerts")
+    assert set(stated["stowage_stacks"]["metrics"]) == set(inventory.KEYS)
 
 
 @pytest.mark.parametrize("index", range(2))

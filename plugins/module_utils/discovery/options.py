@@ -16,6 +16,7 @@ MAX_PORT = 65536
 NAME = re.compile(r"^[A-Za-z0-9]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?$")
 ADDRESS = re.compile(r"^(\[[0-9A-Fa-f:.]*\]|[A-Za-z0-9.-]*):([0-9]{1,5})(/(tcp|udp))?$", re.IGNORECASE)
 DOMAIN = re.compile(r"^(\*\.)?[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*$")
+OF_THE_ROLE = ("image", "static", "access_log", "metrics")
 SETTINGS: dict[str, Any] = {
     "image": "traefik:v3",
     "entrypoints": {"web": ":80"},
@@ -25,6 +26,8 @@ SETTINGS: dict[str, Any] = {
     "internal_services": False,
     "unknown_fields": False,
     "wildcards": False,
+    "access_log": False,
+    "metrics": False,
     "certificates": [],
     "static": {},
 }
@@ -35,10 +38,10 @@ def ingress_options(settings: Any, domain: str = "fleet", ingress_nodes: int = 1
 
     settings: {image, entrypoints {name: ":80" | {address: ":80", ...}}, fence_port, exposed_by_default, defaults,
     internal_services, unknown_fields, wildcards (flag or [domain]), certificates [{cert, key}], static {}}; every key
-    has a default. domain: the fleet's. ingress_nodes: how many hosts run Traefik.
-    Result: those keys without image and static (the role's own, no part of a plan), `entrypoints` as a sorted list of
-    names, plus domain, ingress_nodes and resolvers (names of the certificate resolvers in `static`). Raises
-    StowageError with every mistake (STW-INGRESS-OPTION).
+    has a default, access_log and metrics are flags. domain: the fleet's. ingress_nodes: how many hosts run Traefik.
+    Result: those keys without image, static and the two flags (the role's own, no part of a plan), `entrypoints`
+    as a sorted list of names, plus domain, ingress_nodes and resolvers (certificate resolvers named in `static`).
+    Raises StowageError with every mistake (STW-INGRESS-OPTION).
     """
     given = {} if settings is None else settings
     if not isinstance(given, Mapping):
@@ -54,7 +57,7 @@ def ingress_options(settings: Any, domain: str = "fleet", ingress_nodes: int = 1
     raise_all(problems)
     resolvers = merged["static"].get("certificatesResolvers") or {}
     return {
-        **{key: merged[key] for key in SETTINGS if key not in ("image", "static")},
+        **{key: merged[key] for key in SETTINGS if key not in OF_THE_ROLE},
         "entrypoints": sorted(merged["entrypoints"]),
         "resolvers": sorted(resolvers),
         "domain": domain,
@@ -81,6 +84,10 @@ def _flag_problems(merged: Mapping[str, Any]) -> list[Problem]:
     if not isinstance(merged["static"], Mapping):
         reason = f"{show(merged['static'])} is not a mapping"
         problems.append(_problem("stowage_ingress.static", reason, "write Traefik's static configuration as a mapping"))
+    elif isinstance(merged["static"].get("api"), Mapping) and merged["static"]["api"].get("insecure"):
+        reason = "shows every route, header and password hash to all who reach port 8080"
+        fix = "drop it; a router to api@internal with authentication needs internal_services: true"
+        problems.append(_problem("stowage_ingress.static.api.insecure", reason, fix))
     return problems
 
 

@@ -1,6 +1,6 @@
 # Copyright: Stowage contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Traefik's static configuration: entry points, the fence, the watched directory; no API, no telemetry."""
+"""Traefik's static configuration: entry points, the fence, the watched directory; no API, no telemetry home."""
 
 from __future__ import annotations
 
@@ -36,7 +36,20 @@ def traefik_static(settings: Any) -> dict[str, Any]:
             "file": {"directory": DYNAMIC_DIRECTORY, "watch": True},
         },
     }
-    return _over(result, merged["static"])
+    if merged["access_log"]:
+        result["accessLog"] = {"format": "json"}
+    if merged["metrics"]:
+        result["metrics"] = {"prometheus": {}}
+    return _closed(_over(result, merged["static"]))
+
+
+def _closed(static: dict[str, Any]) -> dict[str, Any]:
+    """Metrics on the fence's loopback port where no entry point is named: Traefik would open port 8080 to all."""
+    metrics = static.get("metrics")
+    if isinstance(metrics, Mapping) and "prometheus" in metrics:
+        prometheus = {"entryPoint": FENCE_ENTRYPOINT, **(metrics["prometheus"] or {})}
+        static["metrics"] = {**metrics, "prometheus": prometheus}
+    return static
 
 
 def _public(entrypoints: Mapping[str, Any]) -> dict[str, Any]:

@@ -208,6 +208,10 @@ def test_unknown_fields_pass_when_allowed(make_service):
         {"exposed_by_default": "no"},
         {"image": ""},
         {"static": []},
+        {"static": {"api": {"insecure": True}}},
+        {"wildcards": "shop.example"},
+        {"wildcards": ["not a domain"]},
+        {"metrics": ":9100"},
         {"certificates": [{"cert": "/etc/stowage/traefik/a.pem"}]},
         {"certificates": [{"cert": "/etc/a.pem", "key": "/etc/a.key"}]},
     ],
@@ -247,3 +251,15 @@ def test_static_configuration():
     assert "asDefault" not in own["entryPoints"]["b"]
     with pytest.raises(StowageError, match="STW-INGRESS-OPTION"):
         discovery.traefik_static({"entrypoint": {}})
+
+
+def test_logs_and_metrics_on_request():
+    """Neither by default; metrics never on a port of Traefik's own choice."""
+    assert not {"accessLog", "metrics"} & set(discovery.traefik_static(None))
+    static = discovery.traefik_static({"access_log": True, "metrics": True})
+    assert static["accessLog"] == {"format": "json"}
+    assert static["metrics"] == {"prometheus": {"entryPoint": "stowage"}}
+    bare = discovery.traefik_static({"static": {"metrics": {"prometheus": None}}})
+    assert bare["metrics"] == {"prometheus": {"entryPoint": "stowage"}}
+    own = {"static": {"metrics": {"prometheus": {"entryPoint": "web"}}}}
+    assert discovery.traefik_static(own)["metrics"]["prometheus"] == {"entryPoint": "web"}

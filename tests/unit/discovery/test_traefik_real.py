@@ -174,3 +174,21 @@ def test_tcp_routes(start_traefik, start_backend, make_service, make_tasks):
     }
     assert carry_out(traefik, [make_service("db", labels=labels)], make_tasks("shop_db", "127.0.0.2"))["problems"] == []
     assert json.loads(traefik.get("/", port=traefik.tcp)[1])["name"] == "db"
+
+
+def test_metrics_are_beside_the_fence(start_traefik):
+    """What the settings make of metrics: there on loopback, not on public entry points, and no API anywhere."""
+    static = discovery.traefik_static({"metrics": True, "access_log": True})
+    traefik = start_traefik()
+    web, fence = free_ports(2)
+    static["entryPoints"] = {"web": {"address": f"127.0.0.1:{web}"}, "stowage": {"address": f"127.0.0.1:{fence}"}}
+    static["providers"]["file"]["directory"] = str(traefik.dynamic)
+    (traefik.root / "second").mkdir()
+    second = Traefik(traefik.root / "second", static=static)
+    try:
+        second.wait_ready(fence)
+        assert "traefik_config_reloads_total" in second.get("/metrics", port=fence)[1]
+        assert second.get("/metrics", port=web)[0] == 404
+        assert [second.get(path, port=fence)[0] for path in ("/api/rawdata", "/dashboard/")] == [404, 404]
+    finally:
+        second.stop()

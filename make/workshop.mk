@@ -45,7 +45,7 @@ test:  ## Run lint, unit, package and lab tests; less than 25 minutes on two cor
 	@scripts/stages lint unit package lab-test
 
 test-all:  ## Run everything: test, and molecule, faults, conformance, ansible-test units, core versions
-	@scripts/stages lint unit package units-ansible-test matrix lab-test test-stacks molecule faults conformance
+	@STOWAGE_HYPOTHESIS=thorough scripts/stages lint unit package units-ansible-test matrix lab-test test-stacks molecule faults conformance
 
 molecule: tools  ## Run the Molecule scenarios on a lab
 	scripts/molecule $(VENV)

@@ -16,6 +16,7 @@ if str(Path(__file__).parent) not in sys.path:
 
 # A machine that is busy is no failure, so no deadline. STOWAGE_HYPOTHESIS=search looks for new cases instead.
 settings.register_profile("repeat", derandomize=True, database=None, deadline=None)
+settings.register_profile("thorough", max_examples=500, derandomize=True, database=None, deadline=None)
 settings.register_profile("search", max_examples=2000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile(os.environ.get("STOWAGE_HYPOTHESIS", "repeat"))
 

@@ -107,9 +107,8 @@ class Judge:
         return wanted, active - wanted
 
     def may_keep(self, service, slot):
-        return slot in self.unknown_names or (
-            (service["name"], slot, slot) in self.current and self.allowed(service, self.nodes[slot])
-        )
+        here = (service["name"], slot, slot) in self.current
+        return slot in self.unknown_names or (here and (not self.moving or self.allowed(service, self.nodes[slot])))
 
     @staticmethod
     def availability(node):

@@ -68,7 +68,7 @@ class Relations:
         """The hosts that a required anti-affinity forbids now."""
         found = 0
         for name, domain in self.repelling(service):
-            if name != service.name and name in self.state.counts:
+            if name != service.name and name in self.state.services:
                 found |= self._around(domain, self.state.counts[name])
         return found
 
@@ -79,7 +79,7 @@ class Relations:
         """{host: replicas there of what the affinity names}."""
         found: dict[int, int] = {}
         for name in self.targets(affinity):
-            for at, count in self.state.counts.get(name, {}).items():
+            for at, count in self.state.counts[name].items() if name in self.state.services else ():
                 found[at] = found.get(at, 0) + count
         return found
 
@@ -130,7 +130,7 @@ class Relations:
                 yield Failure(AFFINITY, f"has no {what} within its {one.domain}", 0, what, "none")
         told = set()
         for name, domain in self.repelling(service):
-            if name != service.name and name not in told and name in self.state.counts:
+            if name != service.name and name not in told and name in self.state.services:
                 told.add(name)
                 if self._around(domain, self.state.counts[name]) & bit:
                     words = f"has {name} within its {domain}, which it must be apart from"

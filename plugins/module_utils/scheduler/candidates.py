@@ -219,7 +219,7 @@ class Tree:
     def _split(self, nodes: list[Node], keys: Path) -> dict[Path, list[Node]]:
         found: dict[Path, list[Node]] = {}
         for node in nodes:
-            found.setdefault(tuple([value(key, node) for key in keys]), []).append(node)
+            found.setdefault(tuple([value(key, node).casefold() for key in keys]), []).append(node)
         return found if found or keys else {(): []}
 
     def _branch(self, hosts: int, keys: Path) -> dict[Path, list[Node]]:
@@ -286,7 +286,7 @@ class Tree:
                 if branch_ is None:
                     break
                 branch_.count += count
-                branch_ = branch_.branches.get(value(key, self.state.nodes[at])) if isinstance(branch_, Fork) else None
+                branch_ = branch_.branches.get(value(key, self.state.nodes[at]).casefold()) if isinstance(branch_, Fork) else None
         root.close()
         return root
 

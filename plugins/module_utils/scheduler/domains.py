@@ -27,11 +27,11 @@ class Domains:
         return self._known[key][0] if key in self._known else self._read(key)[0]
 
     def names(self, key: str) -> list[str]:
-        """The values of a key, sorted."""
+        """The values of a key, sorted, in lower case: they compare as in a constraint."""
         return self._known[key][1] if key in self._known else self._read(key)[1]
 
     def _read(self, key: str) -> tuple[list[int], list[str]]:
-        found = [value(key, node) if has(key, node) else None for node in self.nodes]
+        found = [value(key, node).casefold() if has(key, node) else None for node in self.nodes]
         names = sorted({name for name in found if name is not None})
         number = {name: at for at, name in enumerate(names)}
         self._known[key] = [NONE if name is None else number[name] for name in found], names

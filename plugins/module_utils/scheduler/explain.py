@@ -6,7 +6,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from .filters import FILTERS, UNKNOWN, Failure
+from .conflict import conflict
+from .filters import CONCURRENT, FILTERS, UNKNOWN, Failure
 from .gates import Rules
 from .model import SHARE, Eviction, Key, Node, Service, Slot
 from .state import Facts, State
@@ -77,13 +78,20 @@ def held_entry(key: Key, suspects: list[Node]) -> dict[str, Any]:
     return {"service": key[0], "slot": key[1], "rejected": {UNKNOWN: names}, "why": why}
 
 
+def waiting_entry(state: State, key: Key) -> dict[str, Any]:
+    """The unplaced entry of a job's slot that starts when others are done."""
+    most = state.services[key[0]].concurrent
+    why = f"{key[0]}.{key[1]} waits: {most} of {key[0]} run at once"
+    return {"service": key[0], "slot": key[1], "rejected": {CONCURRENT: [node.name for node in state.nodes]}, "why": why}
+
+
 class Explainer:
-    """Explains what found no place, once per service: all its slots met the same hosts."""
+    """Explains what found no place, once per kind of service: all of a kind met the same hosts."""
 
     def __init__(self, state: State, rules: Rules) -> None:
         """Over the final state: what is used then is what keeps it out."""
         self.state, self.rules = state, rules
-        self._told: dict[str, tuple[dict[str, list[str]], str]] = {}
+        self._told: dict[object, tuple[dict[str, list[str]], str]] = {}
 
     def entry(self, key: Key) -> dict[str, Any]:
         """The unplaced entry: {service, slot, rejected {filter: [hosts]}, why}, and `from` if it had a place."""
@@ -91,17 +99,26 @@ class Explainer:
         if service.everywhere:
             rejected, why = self._explain(service, [self.state.by_name[str(key[1])]])
         else:
-            if key[0] not in self._told:
-                self._told[key[0]] = self._explain(service, list(self.state.nodes))
-            rejected, why = self._told[key[0]]
+            kind = self._kind(service)
+            if kind not in self._told:
+                self._told[kind] = self._explain(service, list(self.state.nodes))
+            rejected, why = self._told[kind]
+        why = f"{service.name}{why}"
         entry: dict[str, Any] = {"service": key[0], "slot": key[1]}
         eviction: Eviction | None = self.state.evicted.get(key)
         if eviction is not None:
             entry["from"] = eviction.node
+            if eviction.cause == "preempted":
+                entry["cause"] = eviction.cause
             why = f"{why}; it must leave {eviction.node}: {eviction.why}"
         return {**entry, "rejected": {name: list(hosts) for name, hosts in rejected.items()}, "why": why}
 
+    def _kind(self, service: Service) -> object:
+        signature = self.rules.gates(service).signature()
+        return (signature, service.constraints, service.hosts, service.tolerations) if signature else service.name
+
     def _explain(self, service: Service, nodes: list[Node]) -> tuple[dict[str, list[str]], str]:
+        """The hosts by the filter that rejected them first, and the sentence that follows the service's name."""
         rejected: dict[str, list[str]] = {}
         misses: dict[str, tuple[Nearest, Node, list[Failure]]] = {}
         filters, gates = self.rules.filters, self.rules.gates(service)
@@ -117,22 +134,27 @@ class Explainer:
             if kind not in misses or nearest < misses[kind][0]:
                 misses[kind] = (nearest, node, failures)
         ordered = {name: rejected[name] for name in FILTERS if name in rejected}
-        return ordered, self._sentence(service, nodes, ordered, [misses[kind] for kind in ordered])
+        text = self._sentence(nodes, ordered, [misses[kind] for kind in ordered])
+        if nodes and not filters.open(service):
+            extra = [("an active host that answers", filters.active)]
+            extra += [(f"its volume {name}", filters.state.homes[name]) for name in service.volumes if name in filters.state.homes]
+            told = conflict(service, self.state.nodes, self.state.request.dimensions, filters.constraint, extra)
+            text += f"; {told}" if told else ""
+        return ordered, text
 
     def _sentence(
         self,
-        service: Service,
         nodes: list[Node],
         rejected: dict[str, list[str]],
         misses: list[tuple[Nearest, Node, list[Failure]]],
     ) -> str:
         if not nodes:
-            return f"{service.name}: the fleet has no hosts"
+            return ": the fleet has no hosts"
         if not misses:
-            return f"{service.name}: nothing keeps it out any more, plan again"
+            return ": nothing keeps it out any more, plan again"
         near = sorted(misses, key=lambda one: one[0])[:2]
         shown = [_all(node, failures) for _nearest, node, failures in near]
-        text = f"{service.name} on {near[0][1].name}: {_words(near[0][2])}"
+        text = f" on {near[0][1].name}: {_words(near[0][2])}"
         if len(shown) > 1:
             text += f"; next nearest {shown[1]}"
         if len(nodes) > 1:

@@ -57,29 +57,28 @@ class Gates:
             if not staying:
                 self.reach &= relations.drawn(service)
                 found += relations.gathers(service)
-        counts = state.counts[service.name]
         usable = filters.open(service) if found else 0
         self.counters = [
-            Counter(rule, filters.domains, usable, counts)
+            Counter(rule, filters.domains, usable, state.counts[service.name])
             for rule in found
             if not (staying and rule.kind in BALANCE)
         ]
         self.balance = [counter for counter in self.counters if counter.rule.kind in BALANCE]
         self.limits = [counter for counter in self.counters if counter.rule.kind not in BALANCE]
-        held = service.ports or service.ranges or service.classes or rules.named
-        self.plain = not (held or self.counters)  # a replica takes plain amounts and nothing else
+        held = service.ports or service.ranges or service.classes or rules.parts or service.max_per_node
+        self.plain = not held and not found and self.reach == filters.all  # nothing but plain amounts matters
         self.solid = self._test()  # all but the counters, which change with each replica of the service
         self.fits = _all([self.solid, *(counter.passes for counter in self.counters)])
 
     def _test(self) -> Test:
         """A test of hosts: is there room for one more replica, but for the counters?"""
         tests = [self._resources()]
-        service, counts = self.service, self.rules.state.counts[self.service.name]
+        service = self.service
         if self.reach != self.rules.filters.all:
             allowed = flags(self.reach, len(self.rules.state.nodes))
             tests.append(lambda node: allowed[node.index] == 1)
         if service.max_per_node:
-            limit = service.max_per_node
+            limit, counts = service.max_per_node, self.rules.state.counts[service.name]
             tests.append(lambda node: counts.get(node.index, 0) < limit)
         if service.ports:
             ports = service.ports
@@ -115,6 +114,15 @@ class Gates:
             return True
 
         return free
+
+    def signature(self) -> tuple[object, ...]:
+        """What decides alone on which hosts it fits, equal for services that are alike; () if more than that does."""
+        service = self.service
+        if self.counters or self.reach != self.rules.filters.all or service.max_per_node or service.everywhere:
+            return ()
+        if service.volumes or service.classes:
+            return ()
+        return (service.demands, service.ports, service.ranges, self.rules.filters.open(service))
 
     def placed(self, node: Node, more: int = 1) -> None:
         """A replica of the service was placed there (or taken away: more=-1)."""

@@ -29,12 +29,24 @@ def missing(state: State, rules: Rules) -> dict[str, list[Slot]]:
     return found
 
 
+def waiting(state: State, wanted: dict[str, list[Slot]]) -> list[Key]:
+    """Take the slots out of `wanted` that a job does not start yet, because enough of it run."""
+    found: list[Key] = []
+    for service in state.request.services:
+        if service.concurrent:
+            most = max(0, service.concurrent - len(state.places[service.name]))
+            found += [(service.name, slot) for slot in wanted[service.name][most:]]
+            wanted[service.name] = wanted[service.name][:most]
+    return found
+
+
 class Placer:
     """Places services one after the other."""
 
     def __init__(self, state: State, rules: Rules, wanted: dict[str, list[Slot]]) -> None:
         """wanted: what missing() found."""
         self.state, self.rules, self.wanted = state, rules, wanted
+        self.full: set[tuple[object, ...]] = set()  # kinds of services for which no host has room any more
         self.order = Order(state, rules.filters, rules.relations)
         self.tree = Tree(state, rules, self.order, {name: len(slots) for name, slots in wanted.items()})
 
@@ -66,12 +78,14 @@ class Placer:
     def some(self, service: Service, slots: list[Slot]) -> list[Key]:
         """Place slots of one service. Rules over domains may let more in after some are placed: then once more."""
         gates = self.rules.gates(service)
-        left = slots
-        while left:
+        left, signature = slots, gates.signature()
+        while left and signature not in self.full:
             before = len(left)
             left = self._round(service, left, gates)
             if not gates.counters or len(left) in (0, before):
                 break
+        if left and signature:
+            self.full.add(signature)
         return [(service.name, slot) for slot in left]
 
     def _round(self, service: Service, slots: list[Slot], gates: Gates) -> list[Slot]:

@@ -9,16 +9,20 @@ from collections.abc import Iterable, Mapping
 from operator import itemgetter
 from typing import Any
 
-from .explain import Explainer, Reasons, held_entry
+from .explain import Explainer, Reasons, held_entry, waiting_entry
 from .filters import Filters
 from .gates import Rules
 from .model import SHARE
-from .placement import Placer, missing
+from .placement import Placer, missing, waiting
 from .reading import read, slot_key
+from .repair import preempt, rebalance, repair
 from .staying import settle
 from .state import State
 from .unseen import hold, silent_globals
 from .volumes import find_homes
+
+
+STATELESS, STATEFUL = 1, 10  # what a move costs
 
 
 def schedule(
@@ -65,9 +69,13 @@ def _schedule(state: State) -> dict[str, Any]:
     settle(state, rules)
     wanted = missing(state, rules)
     held = {**hold(state, filters, wanted), **silent_globals(state, filters)}
+    late = waiting(state, wanted)
     failed = Placer(state, rules, wanted).place() if any(wanted.values()) else []
+    failed = preempt(state, rules, repair(state, rules, failed))
+    rebalance(state, rules)
     explainer = Explainer(state, rules)
     unplaced = [held_entry(key, held[key]) for key in held] + [explainer.entry(key) for key in failed]
+    unplaced += [waiting_entry(state, key) for key in late]
     return _result(state, sorted(unplaced, key=_order))
 
 
@@ -84,16 +92,16 @@ def _order(entry: Mapping[str, Any]) -> tuple[str, tuple[int, int, str]]:
 def _result(state: State, unplaced: list[dict[str, Any]]) -> dict[str, Any]:
     placements: list[dict[str, Any]] = []
     reasons: dict[str, dict[str, Any]] = {}
-    explain, facts = Reasons(state), state.facts
+    explain, told = Reasons(state), {name for name, _slot in (*state.facts, *state.kept)}
     staying = [explain.stays(node) for node in state.nodes] if state.request.current else []
     for name, places in state.places.items():
         service = state.services[name]
         items = sorted(places.items(), key=itemgetter(0))
         placements += [{"service": name, "slot": slot, "node": node.name} for slot, node in items]
-        for slot, node in items:
-            key = (name, slot)
-            told = key in facts or key in state.kept
-            reasons[f"{name}.{slot}"] = explain.of(service, slot, node) if told else staying[node.index]
+        if name in told:
+            reasons.update({f"{name}.{slot}": explain.of(service, slot, node) for slot, node in items})
+        else:
+            reasons.update({f"{name}.{slot}": staying[node.index] for slot, node in items})
     for entry in unplaced:
         told = {"decision": "unplaced", "node": None, "why": entry["why"]}
         reasons.setdefault(f"{entry['service']}.{entry['slot']}", told)
@@ -127,9 +135,17 @@ def _grant(state: State, placement: dict[str, Any]) -> None:
 
 def _moves(state: State) -> list[dict[str, Any]]:
     moved = [
-        {"service": name, "slot": slot, "from": out.node, "to": to.name, "cause": out.cause, "why": out.why}
+        {
+            "service": name,
+            "slot": slot,
+            "from": out.node,
+            "to": to.name,
+            "cause": out.cause,
+            "why": out.why,
+            "cost": STATEFUL if state.services[name].stateful else STATELESS,
+        }
         for (name, slot), out in state.evicted.items()
         for to in [state.at((name, slot))]
-        if to is not None
+        if to is not None and to.name != out.node
     ]
     return sorted([*moved, *state.surplus], key=lambda move: (*_order(move), move["from"]))

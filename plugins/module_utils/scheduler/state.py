@@ -20,6 +20,22 @@ class Facts(NamedTuple):
     share: int  # the host's dominant share with it
 
 
+class Counts(dict[str, dict[int, int]]):
+    """{service: {host: replicas there}}, counted when it is first asked for: most services of a plan never are."""
+
+    def __init__(self, places: dict[str, dict[Slot, Node]]) -> None:
+        """Of these places."""
+        self.places = places
+
+    def __missing__(self, name: str) -> dict[int, int]:
+        """Count one service."""
+        found: dict[int, int] = {}
+        for node in self.places[name].values():
+            found[node.index] = found.get(node.index, 0) + 1
+        self[name] = found
+        return found
+
+
 class State:
     """One run: who is where so far. Only place(), seat() and remove() change it."""
 
@@ -30,7 +46,7 @@ class State:
         self.by_name = {node.name: node for node in request.nodes}
         self.services = {service.name: service for service in request.services}
         self.places: dict[str, dict[Slot, Node]] = {service.name: {} for service in request.services}
-        self.counts: dict[str, dict[int, int]] = {service.name: {} for service in request.services}
+        self.counts = Counts(self.places)
         self.kept: dict[Key, str] = {}  # stays although it should not, or because it must: why
         self.evicted: dict[Key, Eviction] = {}
         self.surplus: list[dict[str, Any]] = []  # moves with no destination
@@ -61,9 +77,9 @@ class State:
 
     def occupy(self, service: Service, slot: Slot, node: Node) -> None:
         """place() without the host's dominant share: measure() must follow."""
-        self.places[service.name][slot] = node
         counts, at = self.counts[service.name], node.index
         counts[at] = counts.get(at, 0) + 1
+        self.places[service.name][slot] = node
         node.count += 1
         if service.ports or service.ranges or service.classes or node.devices:
             take(self, service, slot, node)
@@ -78,14 +94,14 @@ class State:
 
     def seat(self, service: Service, slot: Slot, node: Node) -> None:
         """Count one replica as running on a host without using anything of it (hosts that are unknown)."""
-        self.places[service.name][slot] = node
         counts = self.counts[service.name]
         counts[node.index] = counts.get(node.index, 0) + 1
+        self.places[service.name][slot] = node
 
     def remove(self, service: Service, slot: Slot) -> Node:
         """Take back what place() did. Returns the host."""
-        node = self.places[service.name].pop(slot)
         counts = self.counts[service.name]
+        node = self.places[service.name].pop(slot)
         counts[node.index] -= 1
         if not counts[node.index]:
             del counts[node.index]

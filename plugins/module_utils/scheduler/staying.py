@@ -35,6 +35,7 @@ def settle(state: State, rules: Rules) -> None:
         else:
             _seat(state, rules, service, list(group), claims, crowded)
     state.measure()
+    crowded.update(node.name for node in state.nodes if min(node.free) < 0)
     if crowded:
         _reopen(state, crowded, claims)
     refused = _admit(state, rules, claims)
@@ -51,7 +52,7 @@ def _seat(
     legal = rules.filters.flags(rules.filters.legal(service))
     disputed = len({held[1] for held in entries}) < len(entries)
     gates = rules.gates(service, staying=True)
-    places, counts, demands = state.places[name], state.counts[name], service.demands
+    places, demands, plain = state.places[name], service.demands, gates.plain
     for held in entries:
         _name, slot, host, _devices, _ports = held
         node = by_name.get(host)
@@ -59,19 +60,20 @@ def _seat(
             _unwanted(state, rules.filters, service, held)
         elif disputed or node is None or not legal[node.index]:
             claims.setdefault((name, slot), []).append(node or host)
-        elif not gates.fits(node):
-            crowded.add(host)
-            claims.setdefault((name, slot), []).append(node)
-        elif gates.plain:  # State.occupy, written out: this is the innermost loop of a plan that changes nothing
-            free, at = node.free, node.index
+        elif plain:  # State.occupy, written out: this is the innermost loop of a plan that changes nothing
+            free = node.free
             for dimension, amount in demands:
                 free[dimension] -= amount
             places[slot] = node
-            counts[at] = counts.get(at, 0) + 1
             node.count += 1
-        else:
+        elif gates.fits(node):
             state.occupy(service, slot, node)
             gates.placed(node)
+        else:
+            crowded.add(host)
+            claims.setdefault((name, slot), []).append(node)
+    if plain:
+        state.counts.pop(name, None)
 
 
 def _reopen(state: State, crowded: set[str], claims: Claims) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from operator import itemgetter
 from typing import Any
 
+from .asked import explain
 from .explain import Explainer, Reasons, held_entry, waiting_entry
 from .filters import Filters
 from .gates import Rules
@@ -76,7 +77,10 @@ def _schedule(state: State) -> dict[str, Any]:
     explainer = Explainer(state, rules)
     unplaced = [held_entry(key, held[key]) for key in held] + [explainer.entry(key) for key in failed]
     unplaced += [waiting_entry(state, key) for key in late]
-    return _result(state, sorted(unplaced, key=_order))
+    result = _result(state, sorted(unplaced, key=_order))
+    if state.request.options.explain:
+        result["explain"] = explain(state, rules, result["reasons"])
+    return result
 
 
 def _answered(state: State, filters: Filters) -> None:
@@ -92,14 +96,14 @@ def _order(entry: Mapping[str, Any]) -> tuple[str, tuple[int, int, str]]:
 def _result(state: State, unplaced: list[dict[str, Any]]) -> dict[str, Any]:
     placements: list[dict[str, Any]] = []
     reasons: dict[str, dict[str, Any]] = {}
-    explain, told = Reasons(state), {name for name, _slot in (*state.facts, *state.kept)}
-    staying = [explain.stays(node) for node in state.nodes] if state.request.current else []
+    why, told = Reasons(state), {name for name, _slot in (*state.facts, *state.kept)}
+    staying = [why.stays(node) for node in state.nodes] if state.request.current else []
     for name, places in state.places.items():
         service = state.services[name]
         items = sorted(places.items(), key=itemgetter(0))
         placements += [{"service": name, "slot": slot, "node": node.name} for slot, node in items]
         if name in told:
-            reasons.update({f"{name}.{slot}": explain.of(service, slot, node) for slot, node in items})
+            reasons.update({f"{name}.{slot}": why.of(service, slot, node) for slot, node in items})
         else:
             reasons.update({f"{name}.{slot}": staying[node.index] for slot, node in items})
     for entry in unplaced:

@@ -98,6 +98,15 @@ class State:
         counts[node.index] = counts.get(node.index, 0) + 1
         self.places[service.name][slot] = node
 
+    def remember(self, key: Key, node: Node) -> None:
+        """Note what a replica holds on its host, so that it gets the same when it is taken away and placed again."""
+        grant = self.grants.get(key)
+        devices: dict[str, dict[str, int]] = {}
+        for dimension, name, part in grant.devices if grant else ():
+            devices.setdefault(self.request.dimensions[dimension], {})[name] = part
+        ports = {text: port.port for text, port in grant.ports} if grant else {}
+        self.held[(key, node.name)] = Held(*key, node.name, devices, ports)
+
     def remove(self, service: Service, slot: Slot) -> Node:
         """Take back what place() did. Returns the host."""
         counts = self.counts[service.name]

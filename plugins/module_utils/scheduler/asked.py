@@ -1,0 +1,137 @@
+# Copyright: Stowage contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Explaining single replicas when asked: what each filter removed, how the chosen host and the runner-up compare, how
+far the nearest hosts are from taking it, and the smallest change that would admit it. Worked out after the plan."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .filters import AVAILABILITY, CONSTRAINTS, FILTERS, RESOURCES, TAINTS, Failure
+from .gates import Rules
+from .model import Node, Service, Slot
+from .state import State
+from .strategies import STRATEGIES, WORDS, share_after
+
+NEAREST = 3
+Misses = list[tuple[Node, list[Failure]]]
+
+
+def explain(state: State, rules: Rules, reasons: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """{service.slot: {decision, node, filters, candidates, why}} of what options.explain names; nearest and
+    smallest_change too where there is no home."""
+    found = {}
+    for name in state.request.options.explain:
+        told = reasons.get(name)
+        owner = next((one for one in _owners(state, name)), None)
+        if owner is None:
+            found[name] = {"decision": "absent", "node": None, "filters": [], "candidates": [], "why": f"{name} is not wanted"}
+        else:
+            found[name] = _one(state, rules, *owner, told or {})
+    return found
+
+
+def _owners(state: State, name: str) -> list[tuple[Service, Slot]]:
+    """The services whose slot a name may be, the longest name first: names may have dots."""
+    found: list[tuple[Service, Slot]] = []
+    for service in sorted(state.request.services, key=lambda one: -len(one.name)):
+        slot = name[len(service.name) + 1 :]
+        if name.startswith(f"{service.name}."):
+            if service.everywhere and slot in state.by_name:
+                found.append((service, slot))
+            elif not service.everywhere and slot.isdigit() and 0 < int(slot):
+                found.append((service, int(slot)))
+    return found
+
+
+def _one(state: State, rules: Rules, service: Service, slot: Slot, told: dict[str, Any]) -> dict[str, Any]:
+    key, node = (service.name, slot), state.at((service.name, slot))
+    counted = node is not None and not (rules.filters.unknown >> node.index & 1)
+    held = state.held.get((key, node.name)) if node is not None else None
+    if node is not None and counted:
+        state.remember(key, node)
+        state.remove(service, slot)
+    misses: Misses = []
+    able: list[Node] = []
+    gates = rules.gates(service)
+    nodes = [state.by_name[str(slot)]] if service.everywhere else list(state.nodes)
+    for one in nodes:
+        failures = [*rules.filters.failures(service, one), *gates.failures(one)]
+        if failures:
+            misses.append((one, failures))
+        else:
+            able.append(one)
+    result: dict[str, Any] = {"decision": told.get("decision", "unplaced"), "node": node.name if node else None}
+    result["filters"] = _filters(misses)
+    result["candidates"] = _candidates(state, service, node, able)
+    result["why"] = told.get("why", "")
+    if node is None:
+        near = sorted(misses, key=_distance)[:NEAREST]
+        result["nearest"] = [{"node": one.name, "misses": [_miss(each) for each in failures]} for one, failures in near]
+        result["smallest_change"] = _change(service, near)
+    elif counted:
+        state.place(service, slot, node)
+        state.held.pop((key, node.name))
+        if held is not None:
+            state.held[(key, node.name)] = held
+    return result
+
+
+def _filters(misses: Misses) -> list[dict[str, Any]]:
+    """Per filter, the hosts that it was the first to remove, and why, by the first of them."""
+    found: dict[str, dict[str, Any]] = {}
+    for node, failures in misses:
+        first = failures[0]
+        entry = found.setdefault(first.filter, {"filter": first.filter, "removed": [], "why": first.on(node)})
+        entry["removed"].append(node.name)
+    return [found[name] for name in FILTERS if name in found]
+
+
+def _candidates(state: State, service: Service, chosen: Node | None, able: list[Node]) -> list[dict[str, Any]]:
+    """The chosen host and the runner-up, as things would be without the replica."""
+    rank = STRATEGIES[service.strategy](state, service)
+    others = sorted((node for node in able if node is not chosen), key=rank)[: 1 if chosen else 2]
+    return [_scored(state, service, node) for node in ([chosen] if chosen else []) + others]
+
+
+def _scored(state: State, service: Service, node: Node) -> dict[str, Any]:
+    here = state.counts[service.name].get(node.index, 0)
+    score = {
+        "replicas_here": here,
+        "used_permille": node.share // 1000,
+        "used_after_permille": share_after(service, node) // 1000,
+        "replicas_of_all": node.count,
+    }
+    used = f"{score['used_permille'] // 10} % used, {score['used_after_permille'] // 10} % with it"
+    words = f"{node.name}: {here} of it here, {used} ({WORDS[service.strategy]})"
+    return {"node": node.name, "score": score, "words": words}
+
+
+def _distance(miss: tuple[Node, list[Failure]]) -> tuple[int, int, int, int]:
+    node, failures = miss
+    depth = len(FILTERS) - min(FILTERS.index(one.filter) for one in failures)
+    return (len(failures), depth, max(one.distance for one in failures), node.index)
+
+
+def _miss(failure: Failure) -> dict[str, str]:
+    return {"filter": failure.filter, "needs": failure.needs, "has": failure.has, "words": failure.words}
+
+
+def _change(service: Service, near: Misses) -> str:
+    """What would have to be different for one more replica to fit, in words."""
+    if not near:
+        return "add a host"
+    node, failures = near[0]
+    parts = []
+    for one in failures:
+        if one.filter == RESOURCES:
+            parts.append(f"free on {node.name} what it lacks: it {one.words}")
+        elif one.filter == AVAILABILITY:
+            parts.append(f"make {node.name} active: it {one.words}")
+        elif one.filter == TAINTS:
+            parts.append(f"let {service.name} tolerate a taint: {node.name} {one.words}")
+        elif one.filter == CONSTRAINTS:
+            parts.append(f"give {node.name} what it lacks, or drop the constraint: it {one.words}")
+        else:
+            parts.append(f"lift {one.filter} for {node.name}: it {one.words}")
+    return "; ".join(parts)

@@ -15,7 +15,7 @@ import shutil
 import socket
 from typing import Any
 
-from ..errors import Problem
+from ..errors import Problem, StowageError
 from . import files
 from .fence import FENCE_HOST, await_generation
 
@@ -60,7 +60,7 @@ def try_in_container(text: str, generation: str, root: str = "/") -> list[Proble
             return [] if seen["seen"] or not problems else [_refused(engine.log_tail(NAME, LOG_LINES))]
         finally:
             engine.remove(NAME)
-    except EngineError:
+    except (EngineError, StowageError):
         return []
     finally:
         shutil.rmtree(directory, ignore_errors=True)

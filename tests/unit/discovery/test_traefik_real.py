@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 from ansible_collections.stowage.fleet.plugins.module_utils.discovery import api as discovery
@@ -187,6 +188,9 @@ def test_metrics_are_beside_the_fence(start_traefik):
     second = Traefik(traefik.root / "second", static=static)
     try:
         second.wait_ready(fence)
+        deadline = time.monotonic() + 30  # it listens before it has routes, its own among them
+        while second.get("/metrics", port=fence)[0] == 404 and time.monotonic() < deadline:
+            time.sleep(0.05)
         assert "traefik_config_reloads_total" in second.get("/metrics", port=fence)[1]
         assert second.get("/metrics", port=web)[0] == 404
         assert [second.get(path, port=fence)[0] for path in ("/api/rawdata", "/dashboard/")] == [404, 404]

@@ -79,6 +79,7 @@ class ActionModule(ActionBase):
         given: dict[str, Any] = {"phase": step["phase"], "files": {}, "secrets": {}}
         if step["phase"] == "prepare":
             share["expect"] = plan["expect"][node]
+            share["policy"] = controller.policy_share(plan, plan["serving"], node, {})
         if step["phase"] == "endpoints":
             share = controller.endpoint_share(plan, state["serving"], node)
         if step["phase"] == "start":

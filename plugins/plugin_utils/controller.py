@@ -174,7 +174,17 @@ def endpoint_share(
 ) -> dict[str, Any]:
     """The endpoints share of one node of a plan, for the tasks that serve. One cache serves all nodes of one moment."""
     target = {"name": node, **plan["nodes"][node]}
-    return discovery.share(list(plan["services"].values()), tasks, target, plan["fleet"]["ingress"], cache)
+    kept: dict[str, Any] = {} if cache is None else cache
+    made = discovery.share(list(plan["services"].values()), tasks, target, plan["fleet"]["ingress"], kept)
+    return {**made, "policy": policy_share(plan, tasks, node, kept)}
+
+
+def policy_share(
+    plan: Mapping[str, Any], tasks: list[dict[str, Any]], node: str, cache: dict[str, Any]
+) -> dict[str, str]:
+    """One node's policy while a plan is carried out: of these serving tasks, and of all that runs or is about to."""
+    members = plan.get("members", ())
+    return discovery.policy_share(plan["services"].values(), tasks, node, cache, members)
 
 
 def endpoint_digests(

@@ -11,7 +11,7 @@ from .dns import dns_files, search_domain
 from .fence import await_generation, generation_of
 from .options import ingress_options
 from .render import traefik_file
-from .share import share, share_digest
+from .share import policy_share, share, share_digest
 from .static import traefik_static
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "ingress_options",
     "normalize",
     "observe_endpoints",
+    "policy_share",
     "search_domain",
     "share",
     "share_digest",

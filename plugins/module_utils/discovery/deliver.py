@@ -14,6 +14,7 @@ from ..errors import Problem
 from . import files
 from .disk import disk_digest
 from .fence import await_generation, generation_of, serves
+from .policed import deliver_policy, policy_core
 from .trial import is_needed, try_in_container
 
 TRAEFIK_FILE = "var/lib/stowage/traefik/dynamic/stowage.yml"
@@ -51,7 +52,7 @@ def deliver(
     written, nor is the rest of the share, and the result has STW-INGRESS-FILE.
 
     Writes only what differs, each file by one rename from a directory nobody watches: Traefik's file, the DNS files
-    (files of services that are gone are removed), the nft script through the network room, endpoints.json last. Then
+    (files of services that are gone are removed), the nft scripts through the network room, endpoints.json last. Then
     waits up to `timeout` seconds until Traefik serves the generation.
     changes: one line per change, paths from /. problems: [Problem] (STW-FENCE), never raised. The files stay, but for
     Traefik's own: if it goes on serving the generation before, it gets that file back, for a file that it refuses would
@@ -65,7 +66,8 @@ def deliver(
     refused = [] if check else _tried(share["traefik"], before, trial)
     if refused:
         return {"changed": False, "changes": [], "problems": refused, "fence": {}}
-    changes = _write_traefik(share["traefik"], root, before, check) + _write_dns(share["dns"], root, check)
+    changes = deliver_policy(share.get("policy"), root, check)
+    changes += _write_traefik(share["traefik"], root, before, check) + _write_dns(share["dns"], root, check)
     changes += _write_ports(share["ports"], root, check, means or _network())
     changes += _write_state(share["tasks"], root, check)
     fence: dict[str, Any] = {}
@@ -92,7 +94,7 @@ def observe_endpoints(root: str = "/", means: Means | None = None) -> dict[str, 
         script = "not loaded"
     traefik = files.read(os.path.join(root, TRAEFIK_FILE))
     dns = files.read_all(os.path.join(root, DNS_DIRECTORY))
-    return {"digest": disk_digest(tasks, traefik, dns, script), "tasks": tasks or []}
+    return {"digest": disk_digest(tasks, traefik, dns, script, policy_core(root)), "tasks": tasks or []}
 
 
 def _check_names(dns: Mapping[str, str]) -> None:

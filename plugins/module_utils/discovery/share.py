@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ..canonical import text_digest
 from .convert import Task, task_order
 from .disk import disk_digest
 from .dns import dns_files
@@ -22,10 +23,11 @@ def share(
     options: Mapping[str, Any],
     cache: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """The endpoints share of one host (docs/architecture.md): {tasks, traefik, dns, ports}.
+    """The endpoints share of one host (docs/architecture.md): {tasks, traefik, dns, ports, policy}.
 
-    services, tasks (those that serve now), node: docs/architecture.md; options: `ingress_options`. Only `ports` depends
-    on the node beyond whether it is an ingress: give one `cache` dict for all hosts of one step to render once.
+    services, tasks (those that serve now), node: docs/architecture.md; options: `ingress_options`. Only `ports`
+    and `policy` depend on the node beyond whether it is an ingress: give one `cache` dict for all hosts of one step to
+    render once. The policy is that of the serving tasks alone; `policy_share` knows of others.
     Raises StowageError as `traefik_file` and `dns_files` do.
     """
     services, serving = list(services), sorted(tasks, key=task_order)
@@ -40,13 +42,36 @@ def share(
         "traefik": kept["traefik"] if node.get("ingress") else None,
         "dns": kept["dns"],
         "ports": _ports(services, serving, node),
+        "policy": policy_share(services, serving, str(node["name"]), kept),
     }
+
+
+def policy_share(
+    services: Iterable[Mapping[str, Any]],
+    tasks: Iterable[Task],
+    node: str,
+    cache: dict[str, Any],
+    members: Iterable[Mapping[str, Any]] = (),
+) -> dict[str, str]:
+    """One host's policy: {text: nft script for all members, core: digest of what the serving tasks alone need}.
+
+    members: containers that do not serve but talk: they start, end, or run to an end. {service, stack, node, ip}.
+    Members that come and go during a roll are in the text only, so that a plan after it finds nothing to do.
+    """
+    from ..network.policy import model, policy_table  # noqa: PLC0415 (only where endpoints are rendered)
+
+    services, serving, others = list(services), list(tasks), list(members)
+    if "core" not in cache:
+        cache["core"] = model(services, serving)
+    core = policy_table(cache["core"], node)
+    text = policy_table(model(services, [*others, *serving]), node) if others else core
+    return {"text": text, "core": text_digest(core)}
 
 
 def share_digest(value: Mapping[str, Any]) -> str:
     """Digest of what a host has on disk once it carried this share out; equals `observe_endpoints`' digest then."""
     traefik = value["traefik"]["text"] if value["traefik"] else None
-    return disk_digest(value["tasks"], traefik, value["dns"], value["ports"])
+    return disk_digest(value["tasks"], traefik, value["dns"], value["ports"], value["policy"]["core"])
 
 
 def _ports(services: list[Mapping[str, Any]], tasks: list[Task], node: Mapping[str, Any]) -> str:

@@ -19,8 +19,9 @@ Request = Mapping[str, Any]
 def prepare(engine: Engine, paths: host.Paths, request: Request, check: bool = False) -> dict[str, Any]:
     """Take the lock for this run and pull what is missing: {changed, tasks: [], problems}.
 
-    request: run {id, holder, controller, ttl}, takeover, share {fleet, expect {object: digest}, images [ref]}.
-    Problems: STW-LOCKED, STW-STALE, STW-PULL; after any of them this run holds no lease here.
+    request: run {id, holder, controller, ttl}, takeover, share {fleet, expect {object: digest}, images [ref],
+    policy {text, core}}.
+    Problems: STW-LOCKED, STW-STALE, STW-PULL, STW-POLICY; after any of them this run holds no lease here.
     """
     share, run = request["share"], request["run"]
     try:
@@ -30,11 +31,25 @@ def prepare(engine: Engine, paths: host.Paths, request: Request, check: bool = F
             lock.take(paths, run, preparing=True)
         changed, problems = _pull(engine, share.get("images") or (), check)
         raise_all(problems)
+        if share.get("policy"):
+            changed = _police(share["policy"], paths.root, check) or changed
     except StowageError as error:
         if not check:
             lock.unlock(run["id"], paths.root)
         return {"changed": False, "tasks": [], "problems": error.problems}
     return {"changed": changed, "tasks": [], "problems": []}
+
+
+def _police(policy: Mapping[str, str], root: str, check: bool) -> bool:
+    """Have the policy in force before anything starts: what starts may need others to become healthy."""
+    from ..discovery.policed import deliver_policy  # noqa: PLC0415 (only this phase and endpoints need that room)
+    from ..network.converge import NetworkError  # noqa: PLC0415
+
+    try:
+        return bool(deliver_policy(policy, root, check))
+    except NetworkError as error:
+        problem = Problem("STW-POLICY", "network policy", str(error)[:300], "look at `nft list ruleset`")
+        raise StowageError(problem) from error
 
 
 def stale(expect: Mapping[str, str] | None, seen: Mapping[str, Any]) -> list[Problem]:

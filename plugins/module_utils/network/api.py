@@ -7,7 +7,8 @@ from __future__ import annotations
 from .allocation import allocate, plan_table
 from .blocks import address_pool, container_mac, gateway, ip_range, vtep, vtep_mac
 from .converge import NetworkError
-from .host import apply_ports, claim, ports_applied
+from .host import apply_policy, apply_ports, claim, policy_applied, ports_applied
+from .policy import model, policy_table
 from .settings import check, overlaps
 from .tables import base_table, published_ports
 
@@ -15,6 +16,7 @@ __all__ = [
     "NetworkError",
     "address_pool",
     "allocate",
+    "apply_policy",
     "apply_ports",
     "base_table",
     "check",
@@ -22,8 +24,11 @@ __all__ = [
     "container_mac",
     "gateway",
     "ip_range",
+    "model",
     "overlaps",
     "plan_table",
+    "policy_applied",
+    "policy_table",
     "ports_applied",
     "published_ports",
     "vtep",

@@ -6,7 +6,7 @@ Standard library only and no relative imports: the module host_network imports t
 /usr/local/lib/stowage/stowage-net, which does the same before Docker starts at boot.
 
 Ours are: the devices stwvx0 and stw0, everything on stwvx0, routes with protocol 83, the nft tables `inet stowage` and
-`ip stowage_ports`, one rule in DOCKER-USER. A state is the fleet table (`allocation.allocate`) and `name`, this host.
+`ip stowage_ports`, two rules in DOCKER-USER. A state is the fleet table (`allocation.allocate`) and `name`, this host.
 """
 
 from __future__ import annotations
@@ -27,6 +27,10 @@ from typing import Any, NamedTuple
 STATE = "/etc/stowage/network.json"
 BASE = "/etc/stowage/base.nft"
 PORTS = "/var/lib/stowage/ports.nft"
+POLICY = "/var/lib/stowage/policy.nft"
+# Exists once a policy was delivered: without its file no container may then talk to another.
+POLICED = "/etc/stowage/policed"
+CLOSED = "table inet stowage {\n\tchain judged {\n\t\tgoto refused\n\t}\n}\n"
 RUN = "/run/stowage"
 VXLAN = "stwvx0"
 BRIDGE = "stw0"
@@ -35,6 +39,7 @@ PROTOCOL = 83
 METRIC = 4278198272
 MARK = "0x5000"
 USER_RULE = ["-m", "mark", "--mark", f"{MARK}/{MARK}", "-m", "comment", "--comment", "stowage", "-j", "ACCEPT"]
+CLOSED_RULE = ["-o", BRIDGE, "-m", "comment", "--comment", "stowage", "-j", "DROP"]
 ABSENT = re.compile(r"does not exist|No such (file|device)|Cannot find device", re.IGNORECASE)
 
 State = dict[str, Any]
@@ -52,19 +57,22 @@ class Change(NamedTuple):
     line: str
 
 
-def converge(state: State, base: str, check: bool = False, ports: str = PORTS) -> list[str]:
+def converge(state: State, base: str, check: bool = False, ports: str = PORTS, policy: str = POLICY) -> list[str]:
     """Repair whatever differs from state; return what it was, one line per object (with check, only say so).
 
-    base: nft script of the table `inet stowage`; ports: path of the script of `ip stowage_ports`.
+    base: nft script of the table `inet stowage`; policy: path of its second half; ports: path of the script of
+    `ip stowage_ports`.
     Reads and writes the network namespace it runs in. Raises NetworkError.
     """
     os.makedirs(RUN, exist_ok=True)
     with open(f"{RUN}/network.lock", "w", encoding="ascii") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        if not check:
+            filter_bridges()
         done = apply(device_changes(state), check) + apply(address_changes(state), check)
         done += sysctl_changes(check)
         done += apply(neighbour_changes(state) + fdb_changes(state) + route_changes(state), check)
-        done += load_table("inet", "stowage", base, check)
+        done += load_table("inet", "stowage", base + policy_text(policy), check)
         done += load_ports(ports, check)
         return done + docker_user(True, check)
 
@@ -157,11 +165,23 @@ def device_changes(state: State) -> list[Change]:
     if bridge is None:
         packed = ipaddress.IPv4Address(me["gateway"]).packed
         mac = "02:42:" + ":".join(f"{octet:02x}" for octet in packed)
-        line = f"link add {BRIDGE} address {mac} mtu {mtu} type bridge"
+        line = f"link add {BRIDGE} address {mac} mtu {mtu} type bridge nf_call_iptables 1"
         changes.append(Change(f"add device {BRIDGE}", "ip", line))
     elif bridge.get("linkinfo", {}).get("info_kind") != "bridge":
         raise NetworkError(f"device {BRIDGE} exists and is not a bridge")
+    elif bridge["linkinfo"].get("info_data", {}).get("nf_call_iptables") != 1:
+        line = f"link set {BRIDGE} type bridge nf_call_iptables 1"
+        changes.append(Change(f"have traffic inside {BRIDGE} filtered", "ip", line))
     return changes + _level(bridge, BRIDGE, mtu)
+
+
+def filter_bridges() -> None:
+    """Have the kernel's part that shows bridged packets to nft: it may be a module that nobody loaded yet."""
+    if not os.path.isdir("/proc/sys/net/bridge"):
+        with contextlib.suppress(NetworkError):
+            run("modprobe", "br_netfilter")
+    if not os.path.isdir("/proc/sys/net/bridge"):
+        raise NetworkError("the kernel has no br_netfilter: containers of one host could not be kept apart")
 
 
 def _differs(found: dict[str, Any], kind: str, wanted: dict[str, Any]) -> str:
@@ -337,31 +357,43 @@ def load_ports(path: str, check: bool) -> list[str]:
     return load_table("ip", "stowage_ports", script, check)
 
 
+def policy_text(path: str) -> str:
+    """The policy that was last delivered to this host, without its head; closed if it was lost, "" if none ever was."""
+    if not os.path.exists(path):
+        return CLOSED if os.path.exists(POLICED) else ""
+    return _text(path).partition("\n")[2]
+
+
 def _text(path: str) -> str:
     with open(path, encoding="ascii") as file:
         return file.read()
 
 
 def docker_user(wanted: bool, check: bool) -> list[str]:
-    """One rule in DOCKER-USER (engines that use iptables): Docker's chains accept what our table marked."""
+    """Two rules in DOCKER-USER (engines that use iptables): what our table marked passes, nothing else gets in.
+
+    Without our table nothing is marked: containers are then cut off, not open to everybody.
+    """
     if shutil.which("iptables") is None:
         return []
     tool = ["iptables", "-w", "10"]
-    try:
-        run(*tool, "-C", "DOCKER-USER", *USER_RULE)
-        found = True
-    except NetworkError:
-        found = False
-    if found != wanted and not check:
-        if wanted:
-            with contextlib.suppress(NetworkError):  # it may exist; and Docker keeps a chain that is already there
-                run(*tool, "-N", "DOCKER-USER")
-            run(*tool, "-I", "DOCKER-USER", "1", *USER_RULE)
-        else:
-            run(*tool, "-D", "DOCKER-USER", *USER_RULE)
-    if found == wanted:
-        return []
-    return ["add rule in DOCKER-USER" if wanted else "remove rule in DOCKER-USER"]
+    done = []
+    for place, rule in (("1", USER_RULE), ("2", CLOSED_RULE)):
+        try:
+            run(*tool, "-C", "DOCKER-USER", *rule)
+            found = True
+        except NetworkError:
+            found = False
+        if found != wanted and not check:
+            if wanted:
+                with contextlib.suppress(NetworkError):  # it may exist; and Docker keeps a chain that is already there
+                    run(*tool, "-N", "DOCKER-USER")
+                run(*tool, "-I", "DOCKER-USER", place, *rule)
+            else:
+                run(*tool, "-D", "DOCKER-USER", *rule)
+        if found != wanted:
+            done.append("add rule in DOCKER-USER" if wanted else "remove rule in DOCKER-USER")
+    return list(dict.fromkeys(done))
 
 
 def load_state(path: str = STATE) -> State | None:

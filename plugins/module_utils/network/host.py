@@ -157,7 +157,7 @@ def _read(path: str) -> File | None:
 
 def remove(check: bool) -> list[str]:
     """Remove every file that `files` may have written, the state last; return the paths that were there."""
-    paths = [UNIT_PATH, DROP_IN, *UNMANAGED, SCRIPT, converge.BASE, converge.STATE]
+    paths = [UNIT_PATH, DROP_IN, *UNMANAGED, SCRIPT, converge.POLICY, converge.POLICED, converge.BASE, converge.STATE]
     there = [path for path in paths if os.path.exists(path)]
     for path in [] if check else there:
         os.unlink(path)
@@ -214,3 +214,30 @@ def apply_ports(text: str, path: str = converge.PORTS) -> bool:
 def ports_applied(text: str) -> bool:
     """True if the kernel's `ip stowage_ports` is what apply_ports made of this script."""
     return not converge.load_table("ip", "stowage_ports", text, check=True)
+
+
+def apply_policy(text: str, path: str = converge.POLICY) -> bool:
+    """Make the second half of `inet stowage` what the text says, now and after a reboot; True if it was not.
+
+    text: a line of its own, then the nft script. One transaction replaces both halves. Raises NetworkError: what nft
+    refuses leaves the old table and the old file; a base table that knows no policy is of an older version.
+    """
+    base = _base()
+    changed = False
+    if base:
+        changed = bool(converge.load_table("inet", "stowage", base + text.partition("\n")[2], check=False))
+        changed = bool(write({converge.POLICED: ("", 0o644)}, check=False)) or changed
+    return bool(write({path: (text, 0o644)}, check=False)) or changed
+
+
+def policy_applied(text: str) -> bool:
+    """True if the kernel's `inet stowage` is the base table with this policy. Nothing is where there is no network."""
+    base = _base()
+    return not base or not converge.load_table("inet", "stowage", base + text.partition("\n")[2], check=True)
+
+
+def _base() -> str:
+    found = _read(converge.BASE)
+    if found and "chain judged" not in found[0]:
+        raise converge.NetworkError("the host's network is of an older version: run stowage.fleet.bootstrap")
+    return found[0] if found else ""

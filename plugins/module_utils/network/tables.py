@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..errors import Problem, StowageError
+from .blocks import ip_range
 from .converge import BRIDGE, MARK, VXLAN, own, peers
 
 PROTOCOLS = ("tcp", "udp", "sctp")
@@ -23,8 +24,31 @@ def base_table(state: Mapping[str, Any]) -> str:
     Outside cannot reach container addresses, containers cannot pose as others, VXLAN comes from the fleet only. What
     may pass is marked: accepting it here would not stop Docker's chains from dropping it, so those accept the mark.
     """
-    body = _guard(state) + _forwarding() + _source(state)
+    body = _members(state) + _guard(state) + _forwarding() + _source(state)
     return _script("inet stowage", body)
+
+
+def _members(state: Mapping[str, Any]) -> str:
+    """Who is no container of a plan: hosts, and what was started by hand. The policy fills the two empty chains."""
+    nodes = sorted(state["nodes"].values(), key=lambda entry: int(entry["index"]))
+    return f"""\tset hosts {{
+\t\ttype ipv4_addr
+\t\telements = {{ {", ".join(entry["vtep"] for entry in nodes)} }}
+\t}}
+\tset byhand {{
+\t\ttype ipv4_addr
+\t\tflags interval
+\t\telements = {{ {", ".join(ip_range(entry["block"]) for entry in nodes)} }}
+\t}}
+\tchain judged {{
+\t}}
+\tchain leaving {{
+\t}}
+\tchain refused {{
+\t\tmeta l4proto tcp counter reject with tcp reset
+\t\tcounter reject with icmpx type admin-prohibited
+\t}}
+"""
 
 
 def _guard(state: Mapping[str, Any]) -> str:
@@ -39,6 +63,7 @@ def _guard(state: Mapping[str, Any]) -> str:
 \t\tudp dport {state["port"]} @th,96,24 {state["vni"]} {family} saddr != @peers drop
 \t\tiifname {{ "{BRIDGE}", "{VXLAN}" }} ip daddr 127.0.0.0/8 drop
 \t\tiifname "{BRIDGE}" ip saddr != {me["block"]} drop
+\t\tiifname "{BRIDGE}" ip saddr {{ {me["vtep"]}, {me["gateway"]} }} drop
 \t\tiifname "{VXLAN}" ip saddr != {cidr} drop
 \t\tiifname != {{ "lo", "{BRIDGE}", "{VXLAN}" }} ip daddr {cidr} drop
 \t}}
@@ -51,9 +76,11 @@ def _forwarding() -> str:
     passes = f"meta mark set meta mark or {MARK} accept"
     return f"""\tchain forwarding {{
 \t\ttype filter hook forward priority -10; policy accept;
+\t\tiifname "{BRIDGE}" oifname != {both} jump leaving
+\t\toifname {both} ct status dnat {passes}
+\t\tiifname {both} oifname {both} jump judged
 \t\toifname {both} ct state established,related {passes}
 \t\tiifname "{VXLAN}" ct state established,related {passes}
-\t\toifname {both} ct status dnat {passes}
 \t\tiifname {both} oifname {both} {passes}
 \t\tiifname "{VXLAN}" drop
 \t\toifname {both} drop

@@ -74,6 +74,7 @@ def plan(
         "files": {key: compiled["files"][key] for key in sorted(compiled["files"])},
         "changes": changes,
         "serving": world.serving,
+        "members": _members(world, changes),
         "reasons": result["reasons"],
         "summary": _summary(changes, placed, world.away),
         "warnings": _warnings(world, result),
@@ -121,6 +122,21 @@ def made_from(
         "services": dict(sorted(services.items())),
         "hosts": {node: observations[node]["digest"] for node in sorted(observations)},
     }
+
+
+def _members(world: World, changes: list[Change]) -> list[dict[str, str]]:
+    """Every task that talks while the plan is carried out: what is there, and what starts (it counts, of one address).
+
+    [{service, stack, node, ip}]; unknown tasks are without stack.
+    """
+    there = [{key: c[key] for key in ("service", "stack", "node", "ip")} for c in world.containers if c["ip"]]
+    away = [{key: task[key] for key in ("service", "node", "ip")} for task in world.away]
+    new = [
+        {**{key: change[key] for key in ("service", "node", "ip")}, "stack": world.services[change["service"]]["stack"]}
+        for change in changes
+        if change["change"] in STARTERS
+    ]
+    return list({member["ip"]: member for member in [*away, *there, *new]}.values())
 
 
 def _natural(slot: str) -> tuple[int, int, str]:

@@ -110,14 +110,11 @@ def _objects(findings: Findings, normal: Mapping[str, Any]) -> None:
 
 
 def _networks(findings: Findings, networks: Mapping[str, Any]) -> None:
-    """What would be ignored in silence if it were accepted: isolation, encryption, addresses."""
+    """What would be ignored in silence if it were accepted: encryption, addresses."""
     for name, item in networks.items():
         path = ("networks", name)
         if name.startswith("x-"):
             continue
-        if item.get("internal"):
-            fix = "leave it out; do not rely on it yet"
-            findings.add((*path, "internal"), "STW-UNSUPPORTED", "internal: true is not enforced yet", fix)
         if "encrypted" in item.get("driver_opts", {}):
             fix = "leave it out, or encrypt the underlay"
             findings.add((*path, "driver_opts", "encrypted"), "STW-UNSUPPORTED", "encryption is not supported", fix)

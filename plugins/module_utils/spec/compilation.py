@@ -61,7 +61,7 @@ def compile_services(
         "services": services,
         "files": files.entries,
         "networks": [_network(stack, normal, name) for name in sorted(names)],
-        "warnings": _warnings(stack, normal, names),
+        "warnings": _warnings(stack, normal),
     }
 
 
@@ -196,6 +196,7 @@ def _service(whole: _Whole, name: str) -> dict[str, Any]:
         "depends_on": sorted({f"{stack}_{target}" for target in targets(stated, normal["services"])}),
         "labels": dict(sorted({**stated.get("labels", {}), **deploy.get("labels", {})}.items())),
         "aliases": _aliases(normal["services"], name, whole.linked.get(name, set())),
+        "networks": _networks(stack, normal, stated),
         "volumes": _volumes(stack, normal, stated),
         "healthcheck": tested,
         "ready_timeout": seconds(own.get("ready_timeout"), usual),
@@ -282,16 +283,28 @@ def _ready_timeout(health: Mapping[str, Any] | None, tested: bool) -> float:
     return float(max(LEAST_READY_TIMEOUT, health.get("start_period", 0.0) + longest + 30.0))
 
 
+def _networks(stack: str, normal: Mapping[str, Any], service: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The networks of the service by their real names, sorted; none if it is on its host's own."""
+    if host_network(service, normal):
+        return []
+    named = [
+        (_network(stack, normal, name)["name"], (normal.get("networks") or {}).get(name) or {})
+        for name in service.get("networks") or ["default"]
+    ]
+    return [
+        {"name": name, **{key: True for key in ("internal", "attachable") if stated.get(key)}}
+        for name, stated in sorted(named, key=lambda pair: pair[0])
+    ]
+
+
 def _network(stack: str, normal: Mapping[str, Any], name: str) -> dict[str, Any]:
     stated = (normal.get("networks") or {}).get(name) or {}
     return {"name": stated.get("name") or f"{stack}_{name}", "external": bool(stated.get("external", False))}
 
 
-def _warnings(stack: str, normal: Mapping[str, Any], networks: set[str]) -> list[str]:
+def _warnings(stack: str, normal: Mapping[str, Any]) -> list[str]:
     made = list(getattr(normal, "warnings", ()))
     services = normal["services"].items()
-    if networks - {"default"} or normal.get("networks"):
-        made.append(f"isolation between networks is not enforced yet: {', '.join(sorted(networks))} are one network")
     vips = sorted(name for name, item in services if (item.get("deploy") or {}).get("endpoint_mode") == "vip")
     if vips:
         made.append(f"{', '.join(vips)}: endpoint_mode vip: names answer with the replicas' addresses")

@@ -10,12 +10,12 @@ OBJECTS: list[Key] = [
     *rows(
         "networks.*",
         """
-name | applied | string | applies | applies | kept, no effect
-driver | applied | string | applies | applies | overlay or bridge, realised as the fleet network
+name | applied | string | applies | applies | as Swarm: stacks that use one name share the network
+driver | applied | string | applies | applies | overlay or bridge, both over all hosts
 driver_opts | warned | labels | applies | applies | no effect; encrypted is refused
-external | applied | external | applies | applies | realised as the fleet network, with a warning
-attachable | applied | bool | applies | applies | every container of the fleet is on it
-internal | applied | bool | applies | applies | true is refused: not enforced yet
+external | applied | external | applies | applies | as Swarm: shared by all stacks that use it, needs not be made before
+attachable | applied | bool | applies | applies | containers started by hand on a host may reach it
+internal | applied | bool | applies | applies | as Swarm: no way out of the fleet
 ipam | applied | section:networks.*.ipam | applies | applies | stated subnets are refused
 labels | applied | labels | applies | applies | kept, no effect
 enable_ipv4 | refused | any | refuses | applies | leave it out: the fleet network is IPv4

@@ -32,7 +32,7 @@ env_file | applied | env_file | applies, plain | applies, with quotes | as Swarm
 ports | applied | ports | applies, no addresses | applies | as Swarm; with an address, a port of the host itself
 expose | applied | expose | deprecated, no effect | information | no effect is needed: the fleet network is open
 volumes | applied | mounts | applies | applies | as Swarm; bind paths are the hosts'
-networks | applied | service_networks | applies | applies | all are the one fleet network; host is network_mode: host
+networks | applied | service_networks | applies | applies | as Swarm; host is network_mode: host
 configs | applied | references:services.*.configs[] | applies | applies | as Swarm
 secrets | applied | references:services.*.secrets[] | applies | applies | as Swarm, on tmpfs
 healthcheck | applied | section:services.*.healthcheck | applies | applies | as Swarm; gates updates

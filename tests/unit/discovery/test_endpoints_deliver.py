@@ -127,12 +127,12 @@ def test_share_has_the_contract_shape(make_service, make_tasks):
     service = make_service(ports=[{"target": 80}])
     tasks = [{**task, "id": "x", "health": "healthy"} for task in make_tasks("shop_web", "10.0.0.1")]
     share = discovery.share([service], tasks, {"name": "n1", "ingress": True}, OPTIONS)
-    assert sorted(share) == ["dns", "ports", "tasks", "traefik"]
+    assert sorted(share) == ["dns", "policy", "ports", "tasks", "traefik"]
     assert share["tasks"] == make_tasks("shop_web", "10.0.0.1")
     assert sorted(share["traefik"]) == ["generation", "port", "text"]
     assert share["ports"] == ""
     other = discovery.share([service], tasks, {"name": "n2", "ingress": False}, OPTIONS)
-    assert other == {**share, "traefik": None}
+    assert other == {**share, "traefik": None, "policy": other["policy"]}
 
 
 def test_one_rename_per_change_and_none_without(tmp_path, watch, kernel, make_share):
@@ -155,6 +155,7 @@ def test_one_rename_per_change_and_none_without(tmp_path, watch, kernel, make_sh
     changed = discovery.deliver(make_share("10.0.0.2"), root=str(tmp_path), means=kernel.means())
     assert seen.events() == [(MOVED_TO, "stowage.yml")]
     assert changed["changes"] == [
+        "/var/lib/stowage/policy.nft changed",
         "/var/lib/stowage/traefik/dynamic/stowage.yml changed",
         "/var/lib/stowage/dns/shop_web changed",
         "/var/lib/stowage/endpoints.json changed",
@@ -170,7 +171,7 @@ def test_check_writes_nothing_and_says_the_same(tmp_path, kernel, make_share):
     (tmp_path / LIB).mkdir(parents=True)
     done = discovery.deliver(share, root=str(tmp_path), means=kernel.means())
     assert foreseen["changes"] == done["changes"]
-    assert len(done["changes"]) == 4
+    assert len(done["changes"]) == 5
 
 
 def test_digest_on_disk_equals_the_share(tmp_path, kernel, make_share):
@@ -184,6 +185,8 @@ def test_digest_on_disk_equals_the_share(tmp_path, kernel, make_share):
 
 
 DRIFTS = {
+    "policy gone": lambda lib, kernel: (lib / "policy.nft").unlink(),
+    "policy edited": lambda lib, kernel: (lib / "policy.nft").write_text((lib / "policy.nft").read_text() + "#"),
     "traefik file edited": lambda lib, kernel: (lib / "traefik/dynamic/stowage.yml").write_text("{}"),
     "traefik file gone": lambda lib, kernel: (lib / "traefik/dynamic/stowage.yml").unlink(),
     "dns file gone": lambda lib, kernel: (lib / "dns/shop_web").unlink(),

@@ -10,6 +10,8 @@ import sys
 from ansible_collections.stowage.fleet.plugins.module_utils.network import api as network
 from ansible_collections.stowage.fleet.plugins.module_utils.network import converge, host, tables
 
+converge.POLICED = "/run/policed"
+
 
 def step(name, *arguments):
     if name == "sh":
@@ -18,7 +20,9 @@ def step(name, *arguments):
     try:
         if name == "converge":
             state, check = arguments
-            return converge.converge(state, tables.base_table(state), check, ports="/run/ports.nft")
+            return converge.converge(
+                state, tables.base_table(state), check, ports="/run/ports.nft", policy="/run/policy.nft"
+            )
         if name == "clear":
             return converge.clear(arguments[0])
         if name == "apply_ports":

@@ -221,3 +221,33 @@ def test_a_host_knows_its_networks_but_not_ours():
     ]
     assert (underlay["mtu"], elsewhere["mtu"]) == (1500, None)
     assert "192.0.2.1" in underlay["addresses"]
+
+
+def test_a_policy_is_loaded_kept_and_closed_when_its_file_is_lost():
+    from ansible_collections.stowage.fleet.plugins.module_utils.network.api import model, policy_table
+
+    services = [{"name": "a_x", "networks": [{"name": "a_default"}], "template": {}}]
+    text = "# head\n" + policy_table(model(services, [{"service": "a_x", "ip": "10.128.0.2", "node": "n1"}]), "n1")
+    steps = [
+        converge(),
+        ("sh", f"cat > /run/policy.nft <<'END'\n{text}END"),
+        converge(check=True),
+        converge(),
+        converge(),
+        ("sh", "nft list chain inet stowage judged"),
+        ("sh", "nft flush chain inet stowage judged"),
+        converge(),
+        ("sh", "rm /run/policy.nft; touch /run/policed"),
+        converge(),
+        ("sh", "nft list chain inet stowage judged"),
+        ("sh", "ip link set stw0 type bridge nf_call_iptables 0"),
+        converge(),
+    ]
+    done = inside(*steps)
+    assert done[2] == done[3] == ["replace table inet stowage"]
+    assert done[4] == []
+    assert "vmap @towards" in done[5][1]
+    assert done[7] == ["repair table inet stowage"]
+    assert "goto refused" in done[10][1]
+    assert "vmap" not in done[10][1]
+    assert done[12] == ["have traffic inside stw0 filtered"]

@@ -1,0 +1,158 @@
+# Copyright: Stowage contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Who may talk to whom: one host's part of the policy, as the second half of the nft table `inet stowage`.
+
+All containers share one address space; networks are sets of addresses. The host of the destination judges what
+begins a flow, and the host of the source its replies, packet by packet: what is no longer allowed stops at once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from .converge import BRIDGE
+
+Member = Mapping[str, Any]
+
+
+class Network(NamedTuple):
+    """One network of the fleet: the nft set of its members, and what its owner said of it."""
+
+    set_name: str
+    elements: str
+    internal: bool
+    attachable: bool
+
+
+class Model(NamedTuple):
+    """What the parts of all hosts are made from: rendered once per moment."""
+
+    services: dict[str, Mapping[str, Any]]
+    members: dict[str, Member]  # by address
+    networks: dict[str, Network]
+
+
+def model(services: Iterable[Mapping[str, Any]], members: Iterable[Member]) -> Model:
+    """The model of these services (name, networks [{name, internal, attachable}], ports) and their members.
+
+    members: every container that runs or is about to: {service, ip, node}, and stack if its service may be unknown.
+    A service that is not among the services keeps to its stack's default network. Tasks on their host's own network
+    are no members; of two members with one address the last counts.
+    """
+    known = {str(service["name"]): service for service in services}
+    by_address: dict[str, Member] = {}
+    for member in members:
+        service = known.get(member["service"], {})
+        if member["ip"] and service.get("template", {}).get("network_mode") != "host":
+            by_address[member["ip"]] = member
+    ips: dict[str, list[str]] = {}
+    flags: dict[str, list[bool]] = {}
+    for ip in _ordered(by_address):
+        for network in networks_of(known, by_address[ip]):
+            ips.setdefault(network["name"], []).append(ip)
+            said = flags.setdefault(network["name"], [False, False])
+            said[0] = said[0] or bool(network.get("internal"))
+            said[1] = said[1] or bool(network.get("attachable"))
+    networks = {name: Network(f"n_{slug(name)}", ", ".join(found), *flags[name]) for name, found in sorted(ips.items())}
+    return Model(known, by_address, networks)
+
+
+def networks_of(services: Mapping[str, Mapping[str, Any]], member: Member) -> list[Mapping[str, Any]]:
+    """The networks of a member's service: [{name, internal, attachable}]."""
+    service = services.get(member["service"])
+    if service is not None and "networks" in service:
+        return list(service["networks"])
+    stack = (service or member).get("stack") or str(member["service"]).rpartition("_")[0]
+    return [{"name": f"{stack}_default"}]
+
+
+def policy_table(made: Model, node: str) -> str:
+    """The nft script that fills the chains `judged` and `leaving` of the base table for one host's containers."""
+    local: dict[str, list[str]] = {}
+    for ip, member in made.members.items():
+        if member["node"] == node:
+            local.setdefault(str(member["service"]), []).append(ip)
+    used = sorted({one["name"] for name in local for one in networks_of(made.services, made.members[local[name][0]])})
+    chains = "".join(_chains(made, name, made.members[local[name][0]]) for name in sorted(local))
+    pairs = [(ip, name) for name in sorted(local) for ip in _ordered(local[name])]
+    text = "".join(_set(made.networks[name].set_name, "ipv4_addr", made.networks[name].elements) for name in used)
+    text += _set("internal", "ipv4_addr", ", ".join(ip for ip, _name in pairs if _inward(made, made.members[ip])))
+    text += _set("published", "ipv4_addr . inet_proto . inet_service", ", ".join(_published(made, pairs)))
+    text += _map("towards", ", ".join(f"{ip} : goto to_{slug(name)}" for ip, name in pairs))
+    text += _map("answers", ", ".join(f"{ip} : goto back_{slug(name)}" for ip, name in pairs))
+    return f"table inet stowage {{\n{text}{chains}{_judging()}}}\n"
+
+
+def slug(name: str) -> str:
+    """A name that nft takes, and that no other name gives."""
+    return f"{re.sub('[^A-Za-z0-9]', '_', name)[:80]}_{hashlib.sha256(name.encode()).hexdigest()[:6]}"
+
+
+def _judging() -> str:
+    """Hosts are no members: what comes from them or goes to them passes, as it does for published ports."""
+    target = f'oifname "{BRIDGE}" ct direction original'
+    source = f'iifname "{BRIDGE}" ct direction reply'
+    return f"""\tchain judged {{
+\t\tct state related return
+\t\tip saddr @hosts return
+\t\tip daddr @hosts return
+\t\t{target} ip daddr . meta l4proto . th dport @published return
+\t\t{source} ip saddr . meta l4proto . th sport @published return
+\t\t{target} ip daddr vmap @towards
+\t\t{source} ip saddr vmap @answers
+\t}}
+\tchain leaving {{
+\t\tip saddr @internal ct direction original goto refused
+\t}}
+"""
+
+
+def _chains(made: Model, name: str, member: Member) -> str:
+    """Who begins flows to a service, and whom it may answer: the same, seen from the other side."""
+    to, back = [], []
+    for network in networks_of(made.services, member):
+        found = made.networks[network["name"]]
+        to.append(f"ip saddr @{found.set_name} return")
+        back.append(f"ip daddr @{found.set_name} return")
+        if found.attachable:
+            to.append("ip saddr @byhand return")
+            back.append("ip daddr @byhand return")
+    return _chain(f"to_{slug(name)}", to) + _chain(f"back_{slug(name)}", back)
+
+
+def _chain(name: str, rules: Iterable[str]) -> str:
+    lines = "".join(f"\t\t{rule}\n" for rule in [*dict.fromkeys(rules), "goto refused"])
+    return f"\tchain {name} {{\n{lines}\t}}\n"
+
+
+def _inward(made: Model, member: Member) -> bool:
+    """True if every network of the member's service is internal."""
+    found = [made.networks[network["name"]] for network in networks_of(made.services, member)]
+    return bool(found) and all(network.internal for network in found)
+
+
+def _published(made: Model, pairs: Iterable[tuple[str, str]]) -> list[str]:
+    """What everybody may reach on these addresses: the targets of published ports."""
+    found = []
+    for ip, name in pairs:
+        for port in made.services.get(name, {}).get("ports") or []:
+            if int(port.get("published") or 0):
+                found.append(f"{ip} . {port.get('protocol') or 'tcp'} . {port['target']}")
+    return list(dict.fromkeys(found))
+
+
+def _set(name: str, kind: str, elements: str) -> str:
+    inside = f"\n\t\telements = {{ {elements} }}" if elements else ""
+    return f"\tset {name} {{\n\t\ttype {kind}{inside}\n\t}}\n"
+
+
+def _map(name: str, elements: str) -> str:
+    inside = f"\n\t\telements = {{ {elements} }}" if elements else ""
+    return f"\tmap {name} {{\n\t\ttype ipv4_addr : verdict{inside}\n\t}}\n"
+
+
+def _ordered(ips: Iterable[str]) -> list[str]:
+    return sorted(ips, key=lambda ip: tuple(int(part) for part in ip.split(".")))

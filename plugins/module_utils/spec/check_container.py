@@ -21,7 +21,7 @@ GUARDED = (
     *("/run/docker.sock", "/run/stowage", "/run/containerd", "/var/run/docker.sock", "/var/run/stowage"),
     *("/var/lib/docker", "/var/lib/containerd", "/var/lib/stowage"),
 )
-HARMLESS = ("/etc/localtime", "/etc/timezone", "/usr/share/zoneinfo")
+HARMLESS = ("/etc/localtime", "/etc/timezone", "/etc/hostname", "/etc/os-release", "/usr/share/zoneinfo")
 _SYSTEM_TARGETS = ("/etc/passwd", "/etc/shadow", "/etc/group", "/etc/sudoers", "/etc/hosts", "/etc/resolv.conf")
 _TEMPLATE = re.compile(r"\{\{[^{}]*\.(Task|Service|Node)\.([A-Za-z.]+)[^{}]*\}\}")
 _FILLED = ("Task.Slot", "Task.Name", "Task.ID", "Service.Name", "Service.ID", "Node.Hostname", "Node.ID")

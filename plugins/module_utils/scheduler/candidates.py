@@ -25,7 +25,7 @@ from .strategies import COUNTED, STRATEGIES, Rank, Ranker, leaning, turn
 
 SMALL = 64  # hosts that are always scored whole
 OVER = 3  # candidates for each replica
-FEW = 8  # candidates of a binpack
+FEW = 16  # candidates of a binpack
 Branch = Union["Fork", "Leaf"]
 Path = tuple[str, ...]
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 from .conflict import conflict
-from .filters import CONCURRENT, FILTERS, UNKNOWN, Failure
+from .filters import CONCURRENT, FILTERS, RESOURCES, UNKNOWN, Failure
 from .gates import Rules
 from .model import SHARE, Eviction, Key, Node, Service, Slot
 from .state import Facts, State
@@ -122,7 +122,12 @@ class Explainer:
         rejected: dict[str, list[str]] = {}
         misses: dict[str, tuple[Nearest, Node, list[Failure]]] = {}
         filters, gates = self.rules.filters, self.rules.gates(service)
+        near = self._short(service, nodes, filters.flags(filters.open(service))) if gates.plain else {}
+        nearest_short = min(near.values(), default=())
         for node in nodes:
+            if node.index in near and near[node.index] != nearest_short:
+                rejected.setdefault(RESOURCES, []).append(node.name)
+                continue
             failures = [*filters.failures(service, node), *gates.failures(node)]
             if not failures:
                 continue
@@ -141,6 +146,18 @@ class Explainer:
             told = conflict(service, self.state.nodes, self.state.request.dimensions, filters.constraint, extra)
             text += f"; {told}" if told else ""
         return ordered, text
+
+    def _short(self, service: Service, nodes: list[Node], legal: bytes) -> dict[int, Nearest]:
+        """How near the hosts are that only lack amounts; most hosts of a full fleet do, so no words are made."""
+        found: dict[int, Nearest] = {}
+        depth = len(FILTERS) - FILTERS.index(RESOURCES)
+        for node in nodes:
+            if legal[node.index]:
+                free = node.free
+                short = [(part - max(0, free[at])) * 1000 // part for at, part in service.demands if part > free[at]]
+                if short:
+                    found[node.index] = (len(short), depth, max(short), node.index)
+        return found
 
     def _sentence(
         self,

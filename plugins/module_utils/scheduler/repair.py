@@ -17,8 +17,9 @@ from .state import Facts, State
 from .strategies import binpack, share_after
 
 REPAIR, PREEMPTED, REBALANCE = "repair", "preempted", "rebalance"
-STEPS = 400  # homes looked for, for one replica
-ALL_STEPS = 4000  # and for all of a plan
+STEPS = 1000  # for one replica: looking for a home among UNIT hosts is one step
+ALL_STEPS = 4000  # for all of a plan
+UNIT = 50
 MOST_SMALL = 12  # residents of which pairs and more are tried
 EVEN = 50_000  # of SHARE: a move must level out at least this
 Resident = tuple[Service, Slot]
@@ -64,8 +65,8 @@ class Mover:
 
     def home(self, service: Service, but: Node) -> Node | None:
         """The best host for one more replica, other than one."""
-        self.steps -= 1
         filters, gates = self.rules.filters, self.rules.gates(service)
+        self.steps -= 1 + filters.size(filters.open(service)) // UNIT
         rank, fits = binpack(self.state, service), gates.fits
         able = [node for node in filters.nodes(filters.open(service)) if node is not but and fits(node)]
         return min(able, key=rank, default=None)

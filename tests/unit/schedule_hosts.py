@@ -44,6 +44,9 @@ def amounts(judge, node, here):
         for name, amount in needs(judge, service).items():
             used[name] = used.get(name, 0) + exact(amount)
     for name, amount in used.items():
+        asking = [one for one in here if name in needs(judge, one[0])]
+        if not judge.moving and not any(judge.is_new(*one, node["name"]) for one in asking):
+            continue
         has = capacity.get(name)
         if isinstance(has, (list, tuple)):
             devices(judge, node, here, name)
@@ -81,14 +84,16 @@ def devices(judge, node, here, kind):
 def per_host(judge, node, here):
     for name, count in Counter(service for service, _slot in here).items():
         most = judge.services[name].get("max_replicas_per_node") or 0
-        if most and count > most and not judge.is_global(name):
+        new = any(one == name and judge.is_new(one, slot, node["name"]) for one, slot in here)
+        if most and count > most and not judge.is_global(name) and (judge.moving or new):
             judge.fail(f"{node['name']}: {count} of {name}, at most {most}")
 
 
 def ports(judge, node, here):
     """No two on one address and port, ports of strangers and those chosen of ranges with them."""
     bound = [bind(port) for port in node.get("ports") or ()]
-    for service, slot in here:
+    for service, slot in sorted(here, key=lambda one: judge.is_new(*one, node["name"])):
+        bad = judge.moving or judge.is_new(service, slot, node["name"])
         mine, chosen = set(), []
         for port in judge.services[service].get("ports") or ():
             if isinstance(port, dict) and port.get("mode", "host") != "host":
@@ -101,7 +106,7 @@ def ports(judge, node, here):
         everything = [*mine, *(one for one in chosen if one)]
         for at, one in enumerate(everything):
             others = bound if at < len(mine) else bound + everything[:at]
-            if any(clash(one, other) for other in others):
+            if bad and any(clash(one, other) for other in others):
                 judge.fail(f"{node['name']}: port {one} of {service}.{slot} is bound twice")
         bound += everything
 

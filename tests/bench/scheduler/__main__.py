@@ -53,7 +53,7 @@ def jobs(chosen, data):
             yield f"planted {hosts}", lambda hosts=hosts: benches.packing(hosts, 2 if quick else 3, chosen.runs)
     if "openb" in chosen.only:
         folder = data / "openb-2023"
-        yield "openb", (lambda: benches.gpus(folder, 1 if quick else 3, not quick)) if folder.is_dir() else None
+        yield "openb", (lambda: benches.gpus(folder, 1 if quick else 3, quick)) if folder.is_dir() else None
     if "roadef" in chosen.only:
         folder = data / "roadef-2012"
         names, draws = (INSTANCES[:2], 20) if quick else (INSTANCES, 20)

@@ -268,10 +268,11 @@ def packing(hosts, seeds, runs):
     ]
 
 
-def gpus(folder, seeds, with_peer):
+def gpus(folder, seeds, quick):
     """openb-2023 at 130 % of its GPUs, by kinds of task and task by task."""
     nodes, rows = openb.nodes_of(folder), []
-    for trace, bar in (("pods_default", 96.5), ("pods_gpuspec33", None)):
+    traces = {"pods_default": 96.5, **({} if quick else {"pods_gpuspec33": None})}
+    for trace, bar in traces.items():
         for form, make in (
             ("one service per kind of task", openb.services_of),
             ("one service per task", openb.singles_of),
@@ -303,7 +304,7 @@ def gpus(folder, seeds, with_peer):
                 )
             )
             rows.append(row("openb, rules broken", case, len(broken), "", "", "0", not broken, violations=broken[:20]))
-    if with_peer:
+    if not quick:
         share = openb.best_fit(nodes, openb.arrivals(folder, 1))
         rows.append(
             row("openb, GPU share", "default, best fit as they come, 1 seed", "", f"{share:.2f} %", "", "", None)

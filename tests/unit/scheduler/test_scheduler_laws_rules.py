@@ -132,3 +132,15 @@ def test_with_moves_off_nothing_on_a_host_moves(fleet):
     reachable = {n["name"] for n in nodes} - lost
     assert [m for m in result["moves"] if m["to"] is not None and m["from"] in reachable] == []
     assert violations(nodes, services, current, {**options, "allow_moves": False}, result) == []
+
+
+@FEW
+@given(fleets())
+def test_to_explain_changes_nothing(fleet):
+    nodes, services, current, options = fleet
+    plain = planned(*fleet)
+    asked = [f"{entry['service']}.{entry['slot']}" for entry in [*plain["placements"], *plain["unplaced"]]]
+    told = schedule(nodes, services, current, {**options, "explain": asked})
+    assert set(told.pop("explain", {})) == set(asked)
+    plain.pop("explain", None)
+    assert told == plain

@@ -66,10 +66,13 @@ class Relations:
 
     def barred(self, service: Service) -> int:
         """The hosts that a required anti-affinity forbids now."""
+        hosts: dict[str, set[int]] = {}
+        for name, domain in set(self.repelling(service)):
+            if name != service.name and self.state.places.get(name):
+                hosts.setdefault(domain, set()).update(self.state.counts[name])
         found = 0
-        for name, domain in self.repelling(service):
-            if name != service.name and name in self.state.services:
-                found |= self._around(domain, self.state.counts[name])
+        for domain, there in hosts.items():
+            found |= self._around(domain, there)
         return found
 
     def _around(self, domain: str, hosts: Iterable[int]) -> int:

@@ -195,7 +195,9 @@ class Tree:
         most = (OVER * wanted + SMALL // 4) // (len(branches) or 1) + 1
         leaves: dict[Path, Leaf] = {}
         for path, members in branches.items():
-            if service.strategy == "binpack":
+            if service.strategy == "binpack" and self.packing.pieces(service):
+                source = Listed(members, gates.solid)
+            elif service.strategy == "binpack":
                 source, most = self._packed(service, gates.solid, members if keys else None), FEW
             elif nodes is not None:
                 source = Listed(members, gates.solid)

@@ -25,7 +25,8 @@ class Counter:
         """usable: the hosts that the service may use, as bits. counts: {host: replicas}."""
         self.rule, self.ids, self.names = rule, domains.of(rule.key), domains.names(rule.key)
         self.tally = domains.tally(rule.key, counts)
-        self.values = [at for at, mask in enumerate(domains.masks(rule.key)) if mask & usable]
+        balance = rule.kind in BALANCE
+        self.values = [at for at, mask in enumerate(domains.masks(rule.key)) if mask & usable] if balance else []
         self.most = 1 if rule.kind == "group_by" else rule.number
         self.scarce = rule.kind == "group_by" and len(self.values) < rule.number
         self._least = -1

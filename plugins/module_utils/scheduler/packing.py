@@ -65,6 +65,7 @@ class Packing:
         hosts = len(state.nodes) or 1
         self.means = [total // hosts or 1 for total in order.totals]
         self.scarce = filters.scarce()
+        self.generic = order.generic
         self._tiers: dict[tuple[int, frozenset[object]], list[Tier]] = {}
         self._keys: dict[str, tuple[int, frozenset[object]]] = {}
 
@@ -87,14 +88,37 @@ class Packing:
         return load
 
     def rank(self, service: Service, shape: Shape) -> Ranker:
-        """The best fit of the open hosts."""
+        """The best fit of the open hosts; for devices and the like the host where the least is left beside."""
         parts = shape.parts
+        if self.pieces(service):
+            return self._tightest(service)
 
         def rank(node: Node) -> Rank:
             fit = 0
             for at, share, mean in parts:
                 fit += node.free[at] * share // mean
             return (-fit, rendezvous(service, node), node.index)
+
+        return rank
+
+    def pieces(self, service: Service) -> bool:
+        """True if the service needs devices or the like."""
+        return any(at in self.generic for at, _part in service.demands)
+
+    def _tightest(self, service: Service) -> Ranker:
+        """The host where the least is left over all; pieces count most, and a device in use is filled up first."""
+        waste = self.waste(self._need(service)[1], service)
+        weights = [(at, mean, 4 if at in self.generic else 1) for at, mean in enumerate(self.means)]
+        parts = [(at, amount) for at, amount in service.demands if amount < SHARE and at in self.generic]
+
+        def rank(node: Node) -> Rank:
+            left = sum([min(node.free[at] * SHARE // mean, SHARE << 10) * weight for at, mean, weight in weights])
+            spare = 0
+            for at, amount in parts:
+                devices = node.devices.get(at)
+                if devices:
+                    spare += min([free - amount for free in devices.values() if free >= amount], default=SHARE)
+            return (waste.get(node.index, 0), spare, left, rendezvous(service, node), node.index)
 
         return rank
 

@@ -200,7 +200,7 @@ def why_lines(asked: Question, tasks: Iterable[str], blocked: Mapping[str, str])
 
 
 def _why(task: str, told: Mapping[str, Any] | None, reason: Mapping[str, Any] | None) -> list[str]:
-    if not told and not reason:
+    if (told or reason or {"decision": "absent"})["decision"] == "absent":
         return [safe(f"WHY  {task}  is not wanted: no such slot")]
     told = told or reason or {}
     where = told.get("node") or "no home"

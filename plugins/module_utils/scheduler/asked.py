@@ -20,12 +20,13 @@ Misses = list[tuple[Node, list[Failure]]]
 def explain(state: State, rules: Rules, reasons: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """{service.slot: {decision, node, filters, candidates, why}} of what options.explain names; nearest and
     smallest_change too where there is no home."""
-    found = {}
+    found: dict[str, Any] = {}
     for name in state.request.options.explain:
         told = reasons.get(name)
         owner = next((one for one in _owners(state, name)), None)
         if owner is None:
-            found[name] = {"decision": "absent", "node": None, "filters": [], "candidates": [], "why": f"{name} is not wanted"}
+            nothing: dict[str, Any] = {"decision": "absent", "node": None, "filters": [], "candidates": []}
+            found[name] = {**nothing, "why": f"{name} is not wanted"}
         else:
             found[name] = _one(state, rules, *owner, told or {})
     return found
@@ -39,7 +40,7 @@ def _owners(state: State, name: str) -> list[tuple[Service, Slot]]:
         if name.startswith(f"{service.name}."):
             if service.everywhere and slot in state.by_name:
                 found.append((service, slot))
-            elif not service.everywhere and slot.isdigit() and 0 < int(slot):
+            elif not service.everywhere and slot.isdigit() and 0 < int(slot) <= service.replicas:
                 found.append((service, int(slot)))
     return found
 

@@ -33,11 +33,26 @@ Path = tuple[str, ...]
 class Leaf:
     """The hosts of one branch, best first; only the one that was taken last can have changed its rank."""
 
-    __slots__ = ("count", "counted", "dry", "fits", "heap", "later", "level", "limits", "most", "nodes", "rank", "source", "taken")
+    __slots__ = (
+        "count",
+        "counted",
+        "dry",
+        "fits",
+        "heap",
+        "later",
+        "level",
+        "limits",
+        "most",
+        "nodes",
+        "rank",
+        "source",
+        "taken",
+    )
 
-    def __init__(self, nodes: tuple[Node, ...], source: Source, rank: Ranker, gates: Gates, most: int, counted: bool) -> None:
+    def __init__(self, source: Source, rank: Ranker, gates: Gates, most: int, counted: bool) -> None:
         """most: candidates that are fetched at a time. counted: a rank starts with the replicas on the host."""
-        self.nodes, self.source, self.rank, self.fits, self.most = nodes, source, rank, gates.solid, most
+        self.nodes, self.source, self.rank = gates.rules.state.nodes, source, rank
+        self.fits, self.most = gates.solid, most
         self.counted, self.limits = counted, gates.limits
         self.heap: list[Rank] = []
         self.later: list[Node] = []  # taken once at this level
@@ -194,6 +209,7 @@ class Tree:
         rank, counted, pull = self._rank(service, gates)
         most = (OVER * wanted + SMALL // 4) // (len(branches) or 1) + 1
         leaves: dict[Path, Leaf] = {}
+        source: Source
         for path, members in branches.items():
             if service.strategy == "binpack" and self.packing.pieces(service):
                 source = Listed(members, gates.solid)
@@ -205,7 +221,7 @@ class Tree:
                 source = InTurn(members, turn(self.state, service), gates.fits)
             else:
                 source = self._least(service, gates.solid, (hosts, keys, path), members, pull)
-            leaves[path] = Leaf(self.state.nodes, source, rank, gates, most, counted)
+            leaves[path] = Leaf(source, rank, gates, most, counted)
         return self._tree(service, keys, leaves, gates), nodes is not None
 
     def _few(self, hosts: int, wanted: int, gates: Gates) -> list[Node] | None:
@@ -265,7 +281,7 @@ class Tree:
         return Least([*calm, *asked], liked)
 
     def _tiers(self, service: Service, members: list[Node], stressed: int) -> list[list[Pool]]:
-        """Pools by how many taints would rather not have the service, and by size: a replica weighs more on a small host."""
+        """Pools by how many taints dislike the service, and by size: a replica weighs more on a small host."""
         dislike, load = self.filters.dislike(service), by_share if stressed >= 0 else by_count
         levels: dict[int, dict[int, list[Node]]] = {}
         for node in members:
@@ -288,7 +304,8 @@ class Tree:
                 if branch_ is None:
                     break
                 branch_.count += count
-                branch_ = branch_.branches.get(value(key, self.state.nodes[at]).casefold()) if isinstance(branch_, Fork) else None
+                name = value(key, self.state.nodes[at]).casefold()
+                branch_ = branch_.branches.get(name) if isinstance(branch_, Fork) else None
         root.close()
         return root
 

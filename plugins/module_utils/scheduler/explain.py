@@ -82,7 +82,8 @@ def waiting_entry(state: State, key: Key) -> dict[str, Any]:
     """The unplaced entry of a job's slot that starts when others are done."""
     most = state.services[key[0]].concurrent
     why = f"{key[0]}.{key[1]} waits: {most} of {key[0]} run at once"
-    return {"service": key[0], "slot": key[1], "rejected": {CONCURRENT: [node.name for node in state.nodes]}, "why": why}
+    rejected = {CONCURRENT: [node.name for node in state.nodes]}
+    return {"service": key[0], "slot": key[1], "rejected": rejected, "why": why}
 
 
 class Explainer:
@@ -142,7 +143,8 @@ class Explainer:
         text = self._sentence(nodes, ordered, [misses[kind] for kind in ordered])
         if nodes and not filters.open(service):
             extra = [("an active host that answers", filters.active)]
-            extra += [(f"its volume {name}", filters.state.homes[name]) for name in service.volumes if name in filters.state.homes]
+            homes = filters.state.homes
+            extra += [(f"its volume {name}", homes[name]) for name in service.volumes if name in homes]
             told = conflict(service, self.state.nodes, self.state.request.dimensions, filters.constraint, extra)
             text += f"; {told}" if told else ""
         return ordered, text

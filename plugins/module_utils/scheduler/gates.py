@@ -47,6 +47,7 @@ class Gates:
     """The gates of one service. Its own placements are told by placed(); others' make them stale."""
 
     def __init__(self, rules: Rules, service: Service, staying: bool) -> None:
+        """Take the run's rules; staying: for replicas that run where they are asked for."""
         self.rules, self.service, self.staying = rules, service, staying
         state, filters, relations = rules.state, rules.filters, rules.relations
         self.reach = filters.all  # the hosts that affinities leave

@@ -1,6 +1,6 @@
 # Copyright: Stowage contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What a replica holds on a host one by one: ports, a port of a range, devices or parts of them, room of a storage class."""
+"""What a replica holds one by one: ports, a port of a range, devices or parts of them, room of a storage class."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ def free_ports(node: Node, service: Service, held: Held | None = None) -> list[t
 def free_devices(
     devices: Mapping[str, int], amount: int, held: Mapping[str, int] = NOTHING
 ) -> tuple[tuple[str, int], ...] | None:
-    """Devices that serve a demand: one with that part free (the fullest), or as many whole ones. None if there are none.
+    """Devices that serve a demand: one with that part free (the fullest), or as many whole ones; None if not there.
 
     held: what it holds now is taken again if it is free and just what it needs.
     """
-    if held and sum(held.values()) == amount and all(devices.get(name, 0) >= part for name, part in held.items()):
-        if len(held) == 1 or not amount % SHARE:
-            return tuple(sorted(held.items()))
+    again = held and sum(held.values()) == amount and all(devices.get(name, 0) >= part for name, part in held.items())
+    if again and (len(held) == 1 or not amount % SHARE):
+        return tuple(sorted(held.items()))
     if amount % SHARE:
         left = min(((free, name) for name, free in devices.items() if free >= amount), default=None)
         return None if left is None else ((left[1], amount),)

@@ -9,7 +9,6 @@ from .gates import Gates, Rules
 from .homes import choose_home
 from .model import Key, Node, Service, Slot
 from .order import Order
-from .packing import Packing
 from .state import Facts, State
 from .volumes import groups, new_volumes
 
@@ -22,7 +21,7 @@ def missing(state: State, rules: Rules) -> dict[str, list[Slot]]:
         if service.everywhere:
             names = (node.name for node in rules.filters.nodes(rules.filters.open(service)))
             found[service.name] = [name for name in names if name not in placed]
-        elif len(placed) < service.replicas or (placed and max(placed) != service.replicas):  # type: ignore[type-var]
+        elif len(placed) < service.replicas or (placed and max(placed) != service.replicas):
             found[service.name] = [slot for slot in range(1, service.replicas + 1) if slot not in placed]
         else:
             found[service.name] = []

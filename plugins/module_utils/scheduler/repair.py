@@ -10,6 +10,7 @@ pushed out of its only host (a volume, a global service), and each search has a 
 from __future__ import annotations
 
 from itertools import combinations
+from typing import Any
 
 from .gates import Gates, Rules
 from .model import Eviction, Key, Node, Service, Slot
@@ -60,8 +61,12 @@ class Mover:
             if not fixed and (self.state.request.options.allow_moves or not self.runs((name, slot), node)):
                 found.append((service, slot))
         runs = {(one.name, slot): self.runs((one.name, slot), node) for one, slot in found}
-        found.sort(key=lambda one: (runs[(one[0].name, one[1])], one[0].stateful, *_size(one[0], node), one[0].name, str(one[1])))
-        return found
+
+        def cost(one: Resident) -> tuple[Any, ...]:
+            service, slot = one
+            return (runs[(service.name, slot)], service.stateful, *_size(service, node), service.name, str(slot))
+
+        return sorted(found, key=cost)
 
     def home(self, service: Service, but: Node) -> Node | None:
         """The best host for one more replica, other than one."""
@@ -206,7 +211,8 @@ def preempt(state: State, rules: Rules, failed: list[Key]) -> list[Key]:
                 mover.put(one, number, home)
             else:
                 displaced.append((one.name, number))
-            why = f"gives way on {node.name} to {service.name}.{key[1]}, priority {service.priority} over {one.priority}"
+            rank = f"priority {service.priority} over {one.priority}"
+            why = f"gives way on {node.name} to {service.name}.{key[1]}, {rank}"
             mover.moved(one, number, node, PREEMPTED, why)
     return [*left, *displaced]
 
@@ -224,12 +230,12 @@ def _cheapest(mover: Mover, service: Service, slot: Slot) -> tuple[Node, list[Re
         able = mover.rules.gates(service).fits(node)
         needed: list[Resident] = []
         for one in reversed(lifted):  # the most important first: who need not go stays
-            mover.put(*one, node)
+            mover.put(one[0], one[1], node)
             if able and not mover.rules.gates(service).fits(node):
                 mover.lift(*one)
                 needed.append(one)
-        for one in needed:
-            mover.put(*one, node)
+        for gone, number in needed:
+            mover.put(gone, number, node)
         price = (max((one.priority for one, _slot in needed), default=-(10**6)), len(needed), node.index)
         if able and (best is None or price < best[0]):
             best = price, node, needed
@@ -256,7 +262,7 @@ def rebalance(state: State, rules: Rules) -> None:
 
 def _level(mover: Mover, donor: Node, stateful: bool) -> bool:
     """Move one replica off the host, if that makes the fuller of two hosts emptier."""
-    state, filters = mover.state, mover.rules.filters
+    filters = mover.rules.filters
     for service, slot in reversed(mover.movable(donor)):
         if (service.stateful and not stateful) or not mover.runs((service.name, slot), donor) or not service.demands:
             continue
@@ -265,7 +271,8 @@ def _level(mover: Mover, donor: Node, stateful: bool) -> bool:
         mover.steps -= 1
         fits = mover.rules.gates(service).fits
         able = [node for node in filters.nodes(filters.open(service)) if node is not donor and fits(node)]
-        after, _index, home = min(((share_after(service, node), node.index, node) for node in able), default=(0, 0, None))
+        ranked = ((share_after(service, node), node.index, node) for node in able)
+        after, _index, home = min(ranked, default=(0, 0, None))
         if home is not None and after + EVEN <= full:
             mover.put(service, slot, home)
             why = f"levels {donor.name} ({full // 10000} % used) and {home.name} ({after // 10000} % with it)"

@@ -17,11 +17,10 @@ from .model import SHARE
 from .placement import Placer, missing, waiting
 from .reading import read, slot_key
 from .repair import preempt, rebalance, repair
-from .staying import settle
 from .state import State
+from .staying import settle
 from .unseen import hold, silent_globals
 from .volumes import find_homes
-
 
 STATELESS, STATEFUL = 1, 10  # what a move costs
 
@@ -96,13 +95,13 @@ def _order(entry: Mapping[str, Any]) -> tuple[str, tuple[int, int, str]]:
 def _result(state: State, unplaced: list[dict[str, Any]]) -> dict[str, Any]:
     placements: list[dict[str, Any]] = []
     reasons: dict[str, dict[str, Any]] = {}
-    why, told = Reasons(state), {name for name, _slot in (*state.facts, *state.kept)}
+    why, special = Reasons(state), {name for name, _slot in (*state.facts, *state.kept)}
     staying = [why.stays(node) for node in state.nodes] if state.request.current else []
     for name, places in state.places.items():
         service = state.services[name]
         items = sorted(places.items(), key=itemgetter(0))
         placements += [{"service": name, "slot": slot, "node": node.name} for slot, node in items]
-        if name in told:
+        if name in special:
             reasons.update({f"{name}.{slot}": why.of(service, slot, node) for slot, node in items})
         else:
             reasons.update({f"{name}.{slot}": staying[node.index] for slot, node in items})

@@ -33,7 +33,7 @@ def settle(state: State, rules: Rules) -> None:
             for held in group:
                 _leave(state, rules.filters, held, "the service is not wanted any more")
         else:
-            _seat(state, rules, service, list(group), claims, crowded)
+            _seat(rules, service, list(group), claims, crowded)
     state.measure()
     crowded.update(node.name for node in state.nodes if min(node.free) < 0)
     if crowded:
@@ -44,10 +44,9 @@ def settle(state: State, rules: Rules) -> None:
     state.settling = False
 
 
-def _seat(
-    state: State, rules: Rules, service: Service, entries: list[Held], claims: Claims, crowded: set[str]
-) -> None:
+def _seat(rules: Rules, service: Service, entries: list[Held], claims: Claims, crowded: set[str]) -> None:
     """Place at once what nobody disputes; the rest are claims. A host without room for one of them is crowded."""
+    state = rules.state
     name, by_name, replicas, everywhere = service.name, state.by_name, service.replicas, service.everywhere
     legal = rules.filters.flags(rules.filters.legal(service))
     disputed = len({held[1] for held in entries}) < len(entries)
@@ -56,7 +55,7 @@ def _seat(
     for held in entries:
         _name, slot, host, _devices, _ports = held
         node = by_name.get(host)
-        if not (slot == host if everywhere else slot.__class__ is int and 0 < slot <= replicas):  # type: ignore[operator]
+        if not (slot == host if everywhere else slot.__class__ is int and 0 < slot <= replicas):
             _unwanted(state, rules.filters, service, held)
         elif disputed or node is None or not legal[node.index]:
             claims.setdefault((name, slot), []).append(node or host)

@@ -78,11 +78,11 @@ def round_robin(state: State, service: Service) -> Ranker:
 def turn(state: State, service: Service) -> int:
     """The position after the host of the service's highest slot, or of the last replica placed."""
     placed = state.places[service.name]
-    return placed[max(placed)].index + 1 if placed else state.cursor  # type: ignore[type-var]
+    return placed[max(placed)].index + 1 if placed else state.cursor
 
 
 def leaning(rank: Ranker, dislike: Mapping[int, int], pull: Mapping[int, int], counted: bool) -> Ranker:
-    """The rank with what taints and affinities say first. counted: the rank starts with a count, which pull outweighs."""
+    """The rank after what taints and affinities say. counted: the rank starts with a count, which pull outweighs."""
 
     def leans(node: Node) -> Rank:
         plain, index = rank(node), node.index

@@ -108,7 +108,7 @@ class Packing:
     def _tightest(self, service: Service) -> Ranker:
         """The host where the least is left over all; pieces count most, and a device in use is filled up first."""
         waste = self.waste(self._need(service)[1], service)
-        weights = [(at, mean, 4 if at in self.generic else 1) for at, mean in enumerate(self.means)]
+        weights = [(at, mean, 8 if at in self.generic else 1) for at, mean in enumerate(self.means)]
         parts = [(at, amount) for at, amount in service.demands if amount < SHARE and at in self.generic]
 
         def rank(node: Node) -> Rank:

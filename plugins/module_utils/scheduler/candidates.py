@@ -30,6 +30,12 @@ Branch = Union["Fork", "Leaf"]
 Path = tuple[str, ...]
 
 
+def _inside(members: list[Node], fits: Test) -> Test:
+    """The test for these hosts only."""
+    inside = {node.index for node in members}
+    return lambda node: node.index in inside and fits(node)
+
+
 class Leaf:
     """The hosts of one branch, best first; only the one that was taken last can have changed its rank."""
 
@@ -191,7 +197,7 @@ class Tree:
         self.state, self.rules, self.filters, self.order, self.pending = state, rules, rules.filters, order, pending
         self._packing: Packing | None = None
         self._branches: dict[tuple[int, Path], dict[Path, list[Node]]] = {}
-        self._pools: dict[tuple[int, Path, Path, int], list[list[Pool]]] = {}
+        self._pools: dict[tuple[object, ...], list[list[Pool]]] = {}
 
     @property
     def packing(self) -> Packing:
@@ -260,8 +266,7 @@ class Tree:
 
     def _packed(self, service: Service, fits: Test, members: list[Node] | None) -> Source:
         if members is not None:
-            inside, plain = {node.index for node in members}, fits
-            fits = lambda node: node.index in inside and plain(node)  # noqa: E731
+            return Packed(self.packing, service, self.packing.shape(service), _inside(members, fits))
         return Packed(self.packing, service, self.packing.shape(service), fits)
 
     def _least(
@@ -269,10 +274,11 @@ class Tree:
     ) -> Source:
         """The least loaded by what the service stresses; hosts that its affinities name are candidates anyway."""
         stressed = self.order.stressed(service)
-        tiers = self._pools.get((*key, stressed))
-        if tiers is None or self.filters.soft:
+        minded = service.tolerations if self.filters.soft else ()
+        tiers = self._pools.get((*key, stressed, minded))
+        if tiers is None:
             tiers = self._tiers(service, members, stressed)
-            self._pools[(*key, stressed)] = tiers
+            self._pools[(*key, stressed, minded)] = tiers
         asked = [(pools, fits) for pools in tiers]
         if not pull:
             return Least(asked)

@@ -60,6 +60,7 @@ class Filters:
         self._constraints: dict[Constraint, int] = {}
         self._allowed: dict[tuple[tuple[Constraint, ...], tuple[str, ...]], int] = {}
         self._tolerated: dict[tuple[tuple[Toleration, ...], bool], int] = {}
+        self._disliked: dict[tuple[Toleration, ...], dict[int, int]] = {}
         self._nodes: dict[int, list[Node]] = {}
         self._sizes: dict[int, int] = {}
         self._flags: dict[int, bytes] = {}
@@ -144,14 +145,15 @@ class Filters:
 
     def dislike(self, service: Service) -> dict[int, int]:
         """Per host, how many of its taints ask the service to stay away if it can."""
-        found: dict[int, int] = {}
         if not self.soft:
-            return found
-        for taint, hosts in self._taints.items():
-            if taint.effect == SOFT and not conflict.tolerates(service.tolerations, taint):
-                for node in self.nodes(hosts):
-                    found[node.index] = found.get(node.index, 0) + 1
-        return found
+            return {}
+        if service.tolerations not in self._disliked:
+            found = self._disliked[service.tolerations] = {}
+            for taint, hosts in self._taints.items():
+                if taint.effect == SOFT and not conflict.tolerates(service.tolerations, taint):
+                    for node in self.nodes(hosts):
+                        found[node.index] = found.get(node.index, 0) + 1
+        return self._disliked[service.tolerations]
 
     def may_hold(self, service: Service) -> list[Node]:
         """The unknown hosts on which a replica of the service may run: what they cannot tell now does not exclude."""

@@ -100,7 +100,8 @@ def main():
     took = f"{time.monotonic() - start:.0f} s"
     print(f"\n{about}\n{barred - len(missed)} of {barred} bars met, {len(skipped)} skipped, {took}")
     for row in missed:
-        print(f"MISSED {row.bench}, {row.case}: {row.ours} (peer {row.peer or '-'}, {row.ratio or '-'}), bar {row.bar}")
+        peer = f"peer {row.peer or '-'}, {row.ratio or '-'}"
+        print(f"MISSED {row.bench}, {row.case}: {row.ours} ({peer}), bar {row.asked}")
     if not barred:
         print("nothing was measured")
     return 1 if missed or not barred else 0

@@ -18,7 +18,7 @@ class Row(NamedTuple):
     ours: str
     peer: str
     ratio: str
-    bar: str
+    asked: str
     met: bool | None
     numbers: dict[str, Any]
 

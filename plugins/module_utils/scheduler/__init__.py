@@ -2,8 +2,12 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """The scheduler room: which replica runs on which host, and why. A pure function over plain values.
 
-One direction: reading (input, refusals) -> volumes, staying (what holds its place) -> placement (what is missing)
--> result (placements, moves, unplaced, reasons). filters and strategies are what the last two ask.
+One direction, told by scheduling.py:
+    reading*, grammar, patterns, never (input, refusals) -> volumes, staying, unseen (what holds its place)
+    -> order, homes, placement (what is missing, scarce services first) -> repair (ejection, preemption, rebalance)
+    -> explain, asked, conflict (why) -> the result.
+What they ask: filters (rules that hold whatever else is placed, as bit masks), gates (what one more replica needs now:
+counting, affinity, grants), strategies (ranks), candidates, pools, sources, packing (few hosts to rank).
 """
 
 from __future__ import annotations

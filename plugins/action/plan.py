@@ -88,17 +88,13 @@ class ActionModule(ActionBase):
         options["allow_unknown"] = controller.truth(args["allow_unknown"], "stowage_allow_unknown")
         options.update(asking.rebalance(args["rebalance"]))
         if args["saved"]:
-            path = Path(args["saved"])
-            text = path.read_text(encoding="utf-8") if path.is_file() else ""
-            made = rollout.parse(text, str(path), fleet["name"])
+            made = rollout.parse(_read(args["saved"]), args["saved"], fleet["name"])
             options = made["made_from"]["options"]
             rollout.refuse_stale_inputs(made, rollout.made_from(fleet, compiled, {}, options))
             return made, {}, None
         observations = controller.observations_of(task_vars, fleet, args["observed"])
         if args["observation"]:
-            path = Path(args["observation"])
-            text = path.read_text(encoding="utf-8") if path.is_file() else ""
-            observations = rollout.parse_observations(text, str(path), fleet)
+            observations = rollout.parse_observations(_read(args["observation"]), args["observation"], fleet)
         made = rollout.plan(
             fleet,
             compiled,
@@ -144,6 +140,15 @@ class ActionModule(ActionBase):
         controller.write_json(directory / "state.json", rollout.begin(made["serving"]))
         controller.write_json(directory / "run.json", {"run": identity, "takeover": takeover})
         return str(directory)
+
+
+def _read(path: str) -> str:
+    """A file that a plan run wrote. Raises StowageError (STW-PLAN) if it is not there."""
+    try:
+        return Path(path).read_text(encoding="utf-8", errors="surrogateescape")
+    except OSError as error:
+        fix = "make it with stowage.fleet.plan"
+        raise StowageError(Problem("STW-PLAN", path, f"cannot be read ({error.strerror})", fix)) from error
 
 
 def _write(path: str, text: str) -> None:

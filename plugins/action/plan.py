@@ -148,7 +148,7 @@ def _read(path: str) -> str:
         return Path(path).read_text(encoding="utf-8", errors="surrogateescape")
     except OSError as error:
         fix = "make it with stowage.fleet.plan"
-        raise StowageError(Problem("STW-PLAN", path, f"cannot be read ({error.strerror})", fix)) from error
+        raise StowageError(Problem("STW-PLAN", path, f"cannot be read ({error.strerror})", fix)) from None
 
 
 def _write(path: str, text: str) -> None:

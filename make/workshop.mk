@@ -50,8 +50,8 @@ test-all:  ## Run everything: test, and molecule, faults, conformance, ansible-t
 molecule: tools  ## Run the Molecule scenarios on a lab
 	scripts/molecule $(VENV)
 
-test-stacks: tools  ## Deploy ten real stack files of STOWAGE_DATA, unchanged, on a lab (4 minutes)
-	STOWAGE_LONG=1 scripts/lab-test $(VENV) tests/lab/test_real_stacks.py
+test-stacks: tools  ## On a lab: ten real stack files of STOWAGE_DATA, unchanged; a docker-compose project adopted (8 minutes)
+	STOWAGE_LONG=1 scripts/lab-test $(VENV) tests/lab/test_real_stacks.py tests/lab/test_adopt.py
 
 faults: tools  ## Kill controllers and hosts in the middle of deploys
 	scripts/lab-test $(VENV) tests/faults

@@ -1,13 +1,19 @@
+# Copyright: Stowage contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Containers that Debian's docker-compose started become tasks while they run; stowage.fleet.adopt, on real hosts."""
 
 from __future__ import annotations
 
 import json
+import os
 import re
 
 import pytest
 
-pytestmark = pytest.mark.lab
+pytestmark = [
+    pytest.mark.lab,
+    pytest.mark.skipif(not os.environ.get("STOWAGE_LONG"), reason="long: make test-stacks runs it (STOWAGE_LONG=1)"),
+]
 
 COMPOSE = """
 version: "3.8"

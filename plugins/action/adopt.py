@@ -127,16 +127,8 @@ class ActionModule(ActionBase):
 
     def _prepare(self, directory: Path, shares: Mapping[str, Any], world: adoption.World) -> None:
         """Write every host's share; refuse when a living run holds one of the hosts."""
-        takeover, problems = {}, []
-        for node in shares:
-            lock = world.observations[node].get("lock") if node in world.observations else None
-            if lock and controller.dead(lock.get("controller")):
-                takeover[node] = lock["run"]
-            elif lock:
-                reason = f"is locked by {lock['holder']}, run {lock['run']}"
-                fix = "wait for that run; if it is gone for good, stowage.fleet.unlock"
-                problems.append(Problem("STW-LOCKED", f"host {node}", reason, fix))
-        raise_all(problems)
+        seen = world.observations
+        takeover = controller.takeovers({node: seen[node] for node in shares if node in seen})
         started = controller.read_json(directory / "run.json")
         controller.write_json(directory / "run.json", {**started, "takeover": takeover})
         controller.write_json(directory / "shares.json", shares)

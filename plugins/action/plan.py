@@ -118,17 +118,7 @@ class ActionModule(ActionBase):
 
     def _begin(self, args: Mapping[str, Any], made: dict[str, Any], observations: Mapping[str, Any]) -> str:
         """Write the run's files; refuse when a living run holds a host."""
-        takeover = {}
-        problems = []
-        for node, seen in observations.items():
-            lock = seen.get("lock")
-            if lock and controller.dead(lock.get("controller")):
-                takeover[node] = lock["run"]
-            elif lock:
-                reason = f"is locked by {lock['holder']}, run {lock['run']}"
-                fix = "wait for that run; if it is gone for good, stowage.fleet.unlock"
-                problems.append(Problem("STW-LOCKED", f"host {node}", reason, fix))
-        raise_all(problems)
+        takeover = controller.takeovers(observations)
         run = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{random.token_hex(3)}"
         directory = Path(args["run_dir"]) / run
         identity = {"id": run, "holder": controller.holder(), "controller": controller.controller()}

@@ -118,13 +118,8 @@ seconds:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.stowage.fleet.plugins.module_utils.engine.adopt import adopt
+from ansible_collections.stowage.fleet.plugins.module_utils.engine.lock import RUN
 
-RUN = {
-    "id": {"type": "str", "required": True},
-    "holder": {"type": "str", "required": True},
-    "controller": {"type": "dict", "default": {}},
-    "ttl": {"type": "int", "default": 600},
-}
 ARGUMENTS = {
     "mode": {"type": "str", "choices": ["look", "take"], "default": "look"},
     "share": {"type": "dict", "required": True},

@@ -121,13 +121,8 @@ seconds:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.stowage.fleet.plugins.module_utils.engine.apply import PHASES, apply
+from ansible_collections.stowage.fleet.plugins.module_utils.engine.lock import RUN
 
-RUN = {
-    "id": {"type": "str", "required": True},
-    "holder": {"type": "str", "required": True},
-    "controller": {"type": "dict", "default": {}},
-    "ttl": {"type": "int", "default": 600},
-}
 ARGUMENTS = {
     "run": {"type": "dict", "required": True, "options": RUN},
     "phase": {"type": "str", "choices": list(PHASES), "required": True},

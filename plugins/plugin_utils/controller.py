@@ -280,6 +280,24 @@ def result_path(directory: Path, part: str, step: int, node: str) -> Path:
     return directory / "results" / f"{part}-{step}-{node}.json"
 
 
+def takeovers(observations: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """{node: the run whose lock does not count, because its controller is proved to be gone}.
+
+    Raises StowageError (STW-LOCKED) naming every host that a living run holds.
+    """
+    found, problems = {}, []
+    for node, seen in observations.items():
+        lock = seen.get("lock")
+        if lock and dead(lock.get("controller")):
+            found[node] = lock["run"]
+        elif lock:
+            reason = f"is locked by {lock['holder']}, run {lock['run']}"
+            fix = "wait for that run; if it is gone for good, stowage.fleet.unlock"
+            problems.append(Problem("STW-LOCKED", f"host {node}", reason, fix))
+    raise_all(problems)
+    return found
+
+
 def run_arguments(directory: Path, node: str) -> dict[str, Any]:
     """host_apply's arguments run and takeover."""
     started = read_json(directory / "run.json")

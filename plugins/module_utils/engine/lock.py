@@ -22,6 +22,13 @@ from .client import printable
 from .host import Paths, read_json
 
 Lease = dict[str, Any]
+# What a module is told of its run, as an argument spec.
+RUN: dict[str, dict[str, Any]] = {
+    "id": {"type": "str", "required": True},
+    "holder": {"type": "str", "required": True},
+    "controller": {"type": "dict", "default": {}},
+    "ttl": {"type": "int", "default": 600},
+}
 TRY_SECONDS = 0.1  # even a caller that does not wait outlasts somebody's glance at the lock
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from ansible_collections.stowage.fleet.plugins.module_utils.network.api import published_ports
+from ansible_collections.stowage.fleet.plugins.module_utils.network.api import service_table
 from conftest import Fleet
 
 pytestmark = pytest.mark.lab
@@ -106,7 +106,7 @@ class Network(Fleet):
             for name in names
         ]
         for node in self.nodes:
-            text = published_ports(services, tasks, {"name": node})
+            text = service_table(services, tasks, {"name": node})
             write = (
                 f"cat > /var/lib/stowage/ports.nft <<'END'\n{text}END" if text else "rm -f /var/lib/stowage/ports.nft"
             )

@@ -75,6 +75,6 @@ def share_digest(value: Mapping[str, Any]) -> str:
 
 
 def _ports(services: list[Mapping[str, Any]], tasks: list[Task], node: Mapping[str, Any]) -> str:
-    from ..network.tables import published_ports  # noqa: PLC0415 (only where endpoints are rendered)
+    from ..network.services import service_table  # noqa: PLC0415 (only where endpoints are rendered)
 
-    return str(published_ports(services, tasks, node))
+    return str(service_table(services, tasks, node))

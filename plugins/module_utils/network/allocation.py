@@ -14,6 +14,7 @@ from typing import Any
 from ..errors import Problem, StowageError, raise_all, show
 from . import blocks
 from .settings import as_address, as_network, check, overlaps, settings
+from .vips import kept_range, vip_range
 
 HOST_NAME = re.compile(r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$")
 DEFAULT_MTU = 1500
@@ -34,8 +35,8 @@ def allocate(
     network: stowage_network. nodes: the Fleet's nodes [{name, address}].
     claims: {host: the table it holds with its `name` (`converge.load_state`), None if it has none}; a host that did
     not answer is absent. mtus: {host: MTU of its underlay device}.
-    Returns {fleet, mode, cidr, block_prefix, mtu, vni, port, retired: {name: block},
-    nodes: {name: {index, block, gateway, vtep, address, mac}}}.
+    Returns {fleet, mode, cidr, block_prefix, mtu, vni, port, vips, retired: {name: block},
+    nodes: {name: {index, block, gateway, vtep, address, mac}}}; vips: the part of cidr for services (`vips.vip_range`).
     A host's own claim wins; a host without one gets back what the others' tables say; a new host gets the block at
     hash(name), or the next free one. Blocks of hosts that left are `retired`: reused last.
     Raises StowageError with every mistake: those of `check`, STW-CLAIM, STW-CIDR-FULL, STW-MTU.
@@ -53,6 +54,7 @@ def allocate(
         "fleet": fleet,
         **{key: wanted[key] for key in ("mode", "cidr", "block_prefix", "vni", "port")},
         "mtu": mtu,
+        "vips": vip_range(str(book.cidr), book.prefix, book.vips, book.taken(), book.taken(retired=True)),
         "nodes": {str(node["name"]): book.entry(node) for node in members},
         "retired": {name: str(block) for name, block in sorted(book.retired.items())},
     }
@@ -100,6 +102,7 @@ class _Book:
         self.fleet = fleet
         self.blocks: dict[str, ipaddress.IPv4Network] = {}
         self.retired: dict[str, ipaddress.IPv4Network] = {}
+        self.vips = ""
         self.problems: list[Problem] = []
 
     def read(self, claims: Mapping[str, Table | None]) -> None:
@@ -116,6 +119,9 @@ class _Book:
             if name not in self.blocks:
                 self._heard(name, hearsay[name])
         self._conflicts()
+        self.vips = kept_range(
+            str(self.cidr), self.prefix, [table.get("vips") for table in held.values()], self.taken()
+        )
 
     def _own(self, host: str, table: Table) -> None:
         place, name = f"host {host}", str(table.get("name", ""))
@@ -165,6 +171,8 @@ class _Book:
         """Give every new member a block; collect STW-CIDR-FULL for those that get none."""
         room = 2 ** (self.prefix - self.cidr.prefixlen)
         used = {self.index(block) for block in self.blocks.values()}
+        if self.vips:
+            used |= {self.index(block) for block in ipaddress.IPv4Network(self.vips).subnets(new_prefix=self.prefix)}
         old = {self.index(block): name for name, block in self.retired.items()}
         for name in sorted(self.members - set(self.blocks)):
             start = int(hashlib.sha256(name.encode()).hexdigest(), 16) % room
@@ -180,6 +188,10 @@ class _Book:
             self.retired.pop(old.pop(index, ""), None)
             base = int(self.cidr.network_address) + index * 2 ** (32 - self.prefix)
             self.blocks[name] = ipaddress.IPv4Network((base, self.prefix))
+
+    def taken(self, retired: bool = False) -> list[str]:
+        """The blocks of members, and those of hosts that left if asked."""
+        return [str(block) for block in [*self.blocks.values(), *(self.retired.values() if retired else ())]]
 
     def index(self, block: ipaddress.IPv4Network) -> int:
         return (int(block.network_address) - int(self.cidr.network_address)) >> (32 - self.prefix)

@@ -9,8 +9,10 @@ from .blocks import address_pool, container_mac, gateway, ip_range, vtep, vtep_m
 from .converge import NetworkError
 from .host import apply_policy, apply_ports, claim, policy_applied, ports_applied
 from .policy import model, policy_table
+from .services import service_table
 from .settings import check, overlaps
-from .tables import base_table, published_ports
+from .tables import base_table
+from .vips import assign_vips, vip_range
 
 __all__ = [
     "NetworkError",
@@ -18,6 +20,7 @@ __all__ = [
     "allocate",
     "apply_policy",
     "apply_ports",
+    "assign_vips",
     "base_table",
     "check",
     "claim",
@@ -30,7 +33,8 @@ __all__ = [
     "policy_applied",
     "policy_table",
     "ports_applied",
-    "published_ports",
+    "service_table",
+    "vip_range",
     "vtep",
     "vtep_mac",
 ]

@@ -5,8 +5,8 @@
 Standard library only and no relative imports: the module host_network imports this file, and installs it as
 /usr/local/lib/stowage/stowage-net, which does the same before Docker starts at boot.
 
-Ours are: the devices stwvx0 and stw0, everything on stwvx0, routes with protocol 83, the nft tables `inet stowage` and
-`ip stowage_ports`, two rules in DOCKER-USER. A state is the fleet table (`allocation.allocate`) and `name`, this host.
+Ours are: the devices stwvx0, stw0, stwlb0 and stwlb1, everything on stwvx0, routes with protocol 83, the nft tables
+`inet stowage` and `ip stowage_ports`, two rules in DOCKER-USER. A state is the fleet table (`allocation.allocate`) and `name`, this host.
 """
 
 from __future__ import annotations
@@ -34,6 +34,9 @@ CLOSED = "table inet stowage {\n\tchain judged {\n\t\tgoto refused\n\t}\n}\n"
 RUN = "/run/stowage"
 VXLAN = "stwvx0"
 BRIDGE = "stw0"
+# What goes in at one end comes out at the other: the way of a task to itself by its service's address.
+LOOP = ("stwlb0", "stwlb1")
+LOOP_MAC = "0a:53:00:00:00:01"
 PROTOCOL = 83
 # zebra reads the top byte as distance 255: a route of a routing daemon, if there is one, always wins.
 METRIC = 4278198272
@@ -70,7 +73,7 @@ def converge(state: State, base: str, check: bool = False, ports: str = PORTS, p
         if not check:
             filter_bridges()
         done = apply(device_changes(state), check) + apply(address_changes(state), check)
-        done += sysctl_changes(check)
+        done += sysctl_changes(state, check)
         done += apply(neighbour_changes(state) + fdb_changes(state) + route_changes(state), check)
         done += load_table("inet", "stowage", base + policy_text(policy), check)
         done += load_ports(ports, check)
@@ -85,7 +88,7 @@ def clear(check: bool = False) -> list[str]:
     done += docker_user(False, check)
     routes = _read("ip", "route", "show", "proto", str(PROTOCOL))
     changes = [Change(f"remove route {route['dst']}", "ip", f"route del {_route_key(route)}") for route in routes]
-    for device in (VXLAN, BRIDGE):
+    for device in (VXLAN, BRIDGE, LOOP[0]):
         if _read("ip", "link", "show", "dev", device):
             changes.append(Change(f"remove device {device}", "ip", f"link del {device}"))
     return done + apply(changes, check)
@@ -172,7 +175,31 @@ def device_changes(state: State) -> list[Change]:
     elif bridge["linkinfo"].get("info_data", {}).get("nf_call_iptables") != 1:
         line = f"link set {BRIDGE} type bridge nf_call_iptables 1"
         changes.append(Change(f"have traffic inside {BRIDGE} filtered", "ip", line))
-    return changes + _level(bridge, BRIDGE, mtu)
+    return changes + _level(bridge, BRIDGE, mtu) + _loop_changes(state)
+
+
+def _loop_changes(state: State) -> list[Change]:
+    """A pair of devices with one MAC and without ARP: what is routed into the first one is received from the second."""
+    changes = []
+    one, other = LOOP
+    found = [next(iter(_read("ip", "-d", "link", "show", "dev", device)), None) for device in LOOP]
+    kinds = [link.get("linkinfo", {}).get("info_kind") for link in found if link]
+    if not state.get("vips") or kinds != ["veth", "veth"]:
+        gone = [Change(f"remove device {name}", "ip", f"link del {name}") for name, link in zip(LOOP, found) if link]
+        changes += gone[:1] if kinds == ["veth", "veth"] else gone
+        found = [None, None]
+    if not state.get("vips"):
+        return changes
+    if found[0] is None:
+        ends = f"{one} address {LOOP_MAC} type veth peer name {other} address {LOOP_MAC}"
+        changes.append(Change(f"add devices {one} and {other}", "ip", f"link add {ends}"))
+    for device, link in zip(LOOP, found):
+        if link is None or "NOARP" not in link.get("flags", []):
+            changes.append(Change(f"set {device} arp off", "ip", f"link set {device} arp off"))
+        if link is not None and link.get("address") != LOOP_MAC:
+            changes.append(Change(f"set MAC of {device}", "ip", f"link set {device} address {LOOP_MAC}"))
+        changes += _level({**(link or {"flags": []}), "mtu": (link or {}).get("mtu")}, device, state["mtu"])
+    return changes
 
 
 def filter_bridges() -> None:
@@ -256,9 +283,10 @@ def fdb_changes(state: State) -> list[Change]:
 
 
 def route_changes(state: State) -> list[Change]:
-    """A route per peer's block; every other route with our protocol goes."""
+    """A route per peer's block and one for services' addresses; every other route with our protocol goes."""
     changes, kept = [], set()
-    found = {_route_key(route): route["dst"] for route in _read("ip", "-4", "route", "show", "proto", str(PROTOCOL))}
+    ours = _read("ip", "-4", "route", "show", "proto", str(PROTOCOL))
+    found = {_route_key(route): route["dst"] for route in ours}
     for peer in peers(state).values():
         key = f"{peer['block']} via {peer['vtep']} dev {VXLAN} metric {METRIC}"
         kept.add(key)
@@ -267,6 +295,14 @@ def route_changes(state: State) -> list[Change]:
                 f"route replace {peer['block']} via {peer['vtep']} dev {VXLAN} onlink proto {PROTOCOL} metric {METRIC}"
             )
             changes.append(Change(f"add route {peer['block']}", "ip", line))
+    if state.get("vips"):
+        me = own(state)
+        source = {_route_key(route): route.get("prefsrc") for route in ours}
+        key = f"{state['vips']} dev {LOOP[0]}"
+        kept.add(key)
+        if source.get(key) != me["vtep"]:
+            line = f"route replace {key} proto {PROTOCOL} scope link src {me['vtep']}"
+            changes.append(Change(f"add route {state['vips']}", "ip", line))
     for key in sorted(set(found) - kept):
         changes.append(Change(f"remove route {found[key]}", "ip", f"route del {key} proto {PROTOCOL}"))
     return changes
@@ -281,12 +317,15 @@ def _route_key(route: dict[str, Any]) -> str:
     return " ".join(words)
 
 
-def sysctl_changes(check: bool) -> list[str]:
+def sysctl_changes(state: State, check: bool) -> list[str]:
     """Forwarding on; our devices loose on the return path; what localhost sends to a published port may leave."""
     wanted = {"net/ipv4/ip_forward": "1", f"net/ipv6/conf/{VXLAN}/disable_ipv6": "1"}
     for device in (VXLAN, BRIDGE):
         conf = f"net/ipv4/conf/{device}"
         wanted.update({f"{conf}/rp_filter": "2", f"{conf}/send_redirects": "0", f"{conf}/route_localnet": "1"})
+    for device in LOOP if state.get("vips") else ():
+        wanted[f"net/ipv4/conf/{device}/rp_filter"] = "2"
+        wanted[f"net/ipv6/conf/{device}/disable_ipv6"] = "1"
     done = []
     for key, value in wanted.items():
         path = f"/proc/sys/{key}"

@@ -46,12 +46,13 @@ File = tuple[str, int]
 def claim(path: str = converge.STATE) -> dict[str, Any] | None:
     """What this host holds of the fleet's table, for observations; None if it holds nothing.
 
-    {fleet, name, mode, cidr, mtu, index, block, gateway, vtep, address, mac}. Raises converge.NetworkError if damaged.
+    {fleet, name, mode, cidr, mtu, vips, index, block, gateway, vtep, address, mac}.
+    Raises converge.NetworkError if damaged.
     """
     state = converge.load_state(path)
     if state is None:
         return None
-    common = {key: state.get(key) for key in ("fleet", "name", "mode", "cidr", "mtu")}
+    common = {key: state.get(key) for key in ("fleet", "name", "mode", "cidr", "mtu", "vips")}
     return {**common, **converge.own(state)}
 
 

@@ -48,6 +48,7 @@ def test_the_claim_is_read_back(written, state):
         "mode": "vxlan",
         "cidr": "10.128.0.0/12",
         "mtu": 1450,
+        "vips": "10.143.0.0/16",
     }
     assert converge.load_state(path) == state
     assert claim(path + ".absent") is None

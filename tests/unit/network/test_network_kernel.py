@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from ansible_collections.stowage.fleet.plugins.module_utils.network.api import allocate, published_ports
+from ansible_collections.stowage.fleet.plugins.module_utils.network.api import allocate, service_table
 
 ROOT = Path(__file__).resolve().parents[3]
 DRIVER = Path(__file__).with_name("network_driver.py")
@@ -124,7 +124,7 @@ def test_a_lost_or_foreign_device_comes_back_whole(harm):
     assert harmed[0] == 0, harmed
     assert any("stwvx0" in line or "stw0" in line for line in done)
     assert again == []
-    assert len(routes[1].splitlines()) == 2
+    assert len(routes[1].splitlines()) == 3
 
 
 def test_peers_come_and_go_without_residue():
@@ -183,7 +183,7 @@ def test_a_refused_change_names_its_object():
 def test_published_ports_are_applied_once_and_drift_is_seen():
     services = [{"name": "a", "ports": [{"target": 80, "published": 8080, "protocol": "tcp", "mode": "ingress"}]}]
     tasks = [{"service": "a", "slot": str(n), "node": "n1", "ip": f"10.1.0.{n}"} for n in (2, 3)]
-    text = published_ports(services, tasks, {"name": "n2"})
+    text = service_table(services, tasks, {"name": "n2"})
     steps = [
         ("apply_ports", text),
         ("apply_ports", text),

@@ -16,7 +16,7 @@ from ansible_collections.stowage.fleet.plugins.module_utils.network.api import (
     container_mac,
     gateway,
     ip_range,
-    published_ports,
+    service_table,
     vtep,
     vtep_mac,
 )
@@ -80,10 +80,10 @@ def test_the_base_table_names_its_own_block_and_the_peers_only():
 
 def test_nothing_published_is_no_table():
     host = {"name": "n1"}
-    assert published_ports([], [], host) == ""
+    assert service_table([], [], host) == ""
     web = service("shop_web", (0, 80, "tcp", "ingress"), (8080, 80, "tcp", "host"))
-    assert published_ports([web], [task("shop_web", "n1", "10.1.0.2")], host) == ""
-    assert published_ports([service("shop_web", (80, 80, "tcp", "ingress"))], [], host) == ""
+    assert service_table([web], [task("shop_web", "n1", "10.1.0.2")], host) == ""
+    assert service_table([service("shop_web", (80, 80, "tcp", "ingress"))], [], host) == ""
 
 
 def test_published_ports_go_to_every_serving_task():
@@ -98,31 +98,31 @@ def test_published_ports_go_to_every_serving_task():
         task("shop_web", "n1", "10.1.0.9", "3"),
         task("shop_dns", "n2", "10.1.1.3"),
     ]
-    text = published_ports(services, tasks, {"name": "n1"})
+    text = service_table(services, tasks, {"name": "n1"})
     spread = "numgen random mod 3 map { 0 : 10.1.0.9 . 80, 1 : 10.1.0.10 . 80, 2 : 10.1.1.2 . 80 }"
     assert f"\t\tmeta l4proto tcp dnat to {spread}" in text
     assert "meta l4proto udp dnat to 10.1.1.3:5353" in text
     assert "tcp . 9 " not in text
     nft_reads(text)
     for order in itertools.permutations(tasks):
-        assert published_ports(services[::-1], order, {"name": "n1"}) == text
+        assert service_table(services[::-1], order, {"name": "n1"}) == text
 
 
 def test_a_local_task_never_gets_its_own_connection_back():
     tasks = [task("shop_web", "n1", "10.1.0.2"), task("shop_web", "n2", "10.1.1.2", "2")]
     services = [service("shop_web", (8080, 80, "tcp", "ingress"))]
-    assert "ip saddr 10.1.0.2 meta l4proto tcp dnat to 10.1.1.2:80" in published_ports(services, tasks, {"name": "n1"})
-    assert "ip saddr" not in published_ports(services, tasks, {"name": "n3"})
+    assert "ip saddr 10.1.0.2 meta l4proto tcp dnat to 10.1.1.2:80" in service_table(services, tasks, {"name": "n1"})
+    assert "ip saddr" not in service_table(services, tasks, {"name": "n3"})
 
 
 def test_one_port_published_twice_is_refused():
     services = [service("a_web", (80, 80, "tcp", "ingress")), service("b_web", (80, 8080, "tcp", "ingress"))]
     with pytest.raises(StowageError, match="STW-PORT b_web: publishes 80/tcp, as a_web does"):
-        published_ports(services, [], {"name": "n1"})
+        service_table(services, [], {"name": "n1"})
 
 
 def test_tcp_and_udp_of_one_number_are_two_ports():
     services = [service("a_web", (53, 53, "tcp", "ingress"), (53, 53, "udp", "ingress"))]
-    text = published_ports(services, [task("a_web", "n1", "10.1.0.2")], {"name": "n2"})
+    text = service_table(services, [task("a_web", "n1", "10.1.0.2")], {"name": "n2"})
     assert "tcp . 53 : goto tcp_53, udp . 53 : goto udp_53" in text
     nft_reads(text)

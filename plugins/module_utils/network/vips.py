@@ -45,7 +45,7 @@ def _highest_free(
 
 
 def kept_range(cidr: str, block_prefix: int, told: Iterable[Any], blocks: Iterable[str]) -> str:
-    """The range that most hosts' tables name, if it is whole blocks of cidr that nobody has; "" if there is none."""
+    """The range that most hosts' tables name, if it is blocks of cidr that nobody has; else ""."""
     whole, taken = ipaddress.IPv4Network(cidr), [ipaddress.IPv4Network(block) for block in blocks]
     words = Counter(str(text) for text in told if text)
     for text, _count in sorted(words.items(), key=lambda word: (-word[1], word[0])):

@@ -6,7 +6,8 @@ Standard library only and no relative imports: the module host_network imports t
 /usr/local/lib/stowage/stowage-net, which does the same before Docker starts at boot.
 
 Ours are: the devices stwvx0, stw0, stwlb0 and stwlb1, everything on stwvx0, routes with protocol 83, the nft tables
-`inet stowage` and `ip stowage_ports`, two rules in DOCKER-USER. A state is the fleet table (`allocation.allocate`) and `name`, this host.
+`inet stowage` and `ip stowage_ports`, two rules in DOCKER-USER. A state is the fleet table (`allocation.allocate`) and
+`name`, this host.
 """
 
 from __future__ import annotations

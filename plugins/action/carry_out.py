@@ -47,6 +47,8 @@ class ActionModule(ActionBase):
             result: dict[str, Any] = {"changed": False, "problems": [problem.as_dict() for problem in error.problems]}
         else:
             module_args.update(controller.run_arguments(directory, node))
+            if step["phase"] == "release":
+                module_args["share"]["releases"] = controller.releases_to_keep(directory, node)
             result = self._execute_module(
                 module_name="stowage.fleet.host_apply", module_args=module_args, task_vars=task_vars
             )
@@ -122,6 +124,8 @@ def _contents(plan: Mapping[str, Any], share: Mapping[str, Any], key: str) -> di
 
 
 def _read(entry: Mapping[str, Any]) -> bytes:
+    if "base64" in entry:
+        return base64.b64decode(entry["base64"])
     if "content" in entry:
         return str(entry["content"]).encode("utf-8")
     try:

@@ -68,6 +68,8 @@ class ActionModule(ActionBase):
     def _decide(self, directory: Path, plan: Mapping[str, Any], state: dict[str, Any]) -> dict[str, Any]:
         """The rollback's steps, if a failed service asks for it and the lock is ours."""
         steps = []
+        if rollout.outcome(state) == "done":
+            controller.record_releases(directory, plan)
         if state["rollback"] and not state["abort"]:
             steps = rollout.rollback_steps(plan, state, sorted(plan["expect"]))
         if steps:

@@ -14,7 +14,7 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.stowage.fleet.plugins.module_utils import rollout
 from ansible_collections.stowage.fleet.plugins.module_utils.errors import Problem, StowageError, raise_all
-from ansible_collections.stowage.fleet.plugins.plugin_utils import asking, controller
+from ansible_collections.stowage.fleet.plugins.plugin_utils import asking, controller, restoring
 
 display = Display()
 
@@ -37,6 +37,9 @@ ARGUMENTS = {
     "add_hosts": {"type": "raw"},
     "scale": {"type": "raw"},
     "survive": {"type": "raw", "default": False},
+    "rollback": {"type": "str"},
+    "to": {"type": "str", "default": ""},
+    "records": {"type": "str", "default": "stowage_records"},
 }
 
 
@@ -81,7 +84,10 @@ class ActionModule(ActionBase):
     def _plan(self, args: Mapping[str, Any], task_vars: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any], Any]:
         """The plan (made now, or taken from a file when nothing moved under it), the observations, and what to ask."""
         fleet = controller.fleet_of(task_vars, self._templar)
-        compiled = controller.compiled_stacks(fleet, task_vars, self._templar)
+        if args["rollback"]:
+            compiled = restoring.wanted(fleet, task_vars, self._templar, args)
+        else:
+            compiled = controller.compiled_stacks(fleet, task_vars, self._templar)
         raise_all(controller.endpoint_problems(fleet, compiled["services"]))
         lists = ("assume_lost", "recreate_volumes", "prune_stacks")
         options: dict[str, Any] = {key: controller.names(args[key]) for key in lists}
@@ -128,7 +134,8 @@ class ActionModule(ActionBase):
             fix = "give a writable directory with -e stowage_run_dir=..."
             raise StowageError(Problem("STW-RUN", str(directory), f"cannot be written ({error})", fix)) from error
         controller.write_json(directory / "state.json", rollout.begin(made["serving"]))
-        controller.write_json(directory / "run.json", {"run": identity, "takeover": takeover})
+        recorded = {node: seen.get("releases") or {} for node, seen in observations.items()}
+        controller.write_json(directory / "run.json", {"run": identity, "takeover": takeover, "recorded": recorded})
         return str(directory)
 
 

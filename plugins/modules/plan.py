@@ -75,6 +75,20 @@ options:
     description: Report for each host which tasks would have no home if it were lost. Only shown.
     type: raw
     default: false
+  rollback:
+    description:
+      - A stack that shall run as one of its kept releases did. What is wanted of all stacks is taken from the hosts'
+        records then, not from the stack files.
+    type: str
+  to:
+    description:
+      - The release, or how it begins. If not stated, the newest one that is not what runs.
+    type: str
+    default: ''
+  records:
+    description: Name under which the results of M(stowage.fleet.host_release) were registered.
+    type: str
+    default: stowage_records
 attributes:
   check_mode:
     support: full

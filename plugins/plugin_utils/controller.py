@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import ctypes
 import getpass
@@ -17,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
-from ansible_collections.stowage.fleet.plugins.module_utils import secrets, spec
-from ansible_collections.stowage.fleet.plugins.module_utils.canonical import plain
+from ansible_collections.stowage.fleet.plugins.module_utils import rollout, secrets, spec
+from ansible_collections.stowage.fleet.plugins.module_utils.canonical import plain, text_digest
 from ansible_collections.stowage.fleet.plugins.module_utils.discovery import api as discovery
 from ansible_collections.stowage.fleet.plugins.module_utils.errors import Problem, StowageError, raise_all
 from ansible_collections.stowage.fleet.plugins.module_utils.fleet import build_fleet
@@ -311,6 +312,30 @@ def kept_files(plan: Mapping[str, Any]) -> dict[str, list[str]]:
     for digest, entry in plan["files"].items():
         kept["secrets" if entry["kind"] == "secret" else "configs"].append(digest)
     return kept
+
+
+def record_releases(directory: Path, plan: Mapping[str, Any]) -> None:
+    """Note what runs now that a plan was carried out: the hosts keep it when they give their locks back."""
+    run = read_json(directory / "run.json")["run"]["id"]
+    write_json(directory / "releases.json", rollout.records(plan, run, _deployed))
+
+
+def _deployed(digest: str, entry: Mapping[str, Any]) -> bytes | None:
+    """A config as it was deployed; None if its file has changed since."""
+    try:
+        if "base64" in entry:
+            return base64.b64decode(entry["base64"])
+        value = str(entry["content"]).encode("utf-8") if "content" in entry else Path(entry["path"]).read_bytes()
+    except OSError:
+        return None
+    return value if text_digest(value) == digest else None
+
+
+def releases_to_keep(directory: Path, node: str) -> list[dict[str, str]]:
+    """The records that a host shall keep at the end of a run; none after a run that did not end well."""
+    made = read_json(directory / "releases.json") or []
+    known = read_json(directory / "run.json")["recorded"].get(node, {})
+    return rollout.to_keep(made, known)
 
 
 def clean_runs(directory: Path, keep: int = 20) -> None:

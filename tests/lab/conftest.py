@@ -166,6 +166,11 @@ class Fleet:
         with urllib.request.urlopen(request, timeout=timeout) as answer:
             return json.loads(answer.read())
 
+    def forget_releases(self):
+        """Remove the records of releases from every host."""
+        for node in self.nodes:
+            self.shell(node, "rm -rf /var/lib/stowage/releases")
+
     def wipe(self):
         """Remove every container and volume of the fleet by its label, and what is remembered of them."""
         self.stack(None)

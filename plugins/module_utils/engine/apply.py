@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import Problem, StowageError
-from . import adopted, files, host, lock, records
+from . import adopted, files, host, lock, records, releases
 from .client import PATIENCE, Engine, EngineError, connect, printable
 from .prepare import prepare
 from .start import in_parallel, revive, start, stranger
@@ -48,7 +48,7 @@ def _locked(request: Request, paths: host.Paths, engine: Engine | None) -> Resul
         return _prepare(request, paths, engine)
     with lock.working(paths, float(request.get("lock_wait") or 0)):
         if phase == "release":
-            return {**_nothing(), "changed": lock.unlock(run["id"], paths.root)}
+            return _release(request, paths)
         lock.renew(paths, run)
         try:
             return _phase(request, paths, engine, check=False)
@@ -65,6 +65,17 @@ def _prepare(request: Request, paths: host.Paths, engine: Engine | None) -> Resu
             if time.monotonic() >= end or not lock.may_yield(paths, request["run"], request.get("takeover")):
                 return prepare(engine or connect(PATIENCE), paths, request)
         time.sleep(GLANCE)
+
+
+def _release(request: Request, paths: host.Paths) -> Result:
+    """Keep the records of the releases that run now, and give the lock back whatever becomes of that."""
+    problems = []
+    try:
+        releases.write(paths, request["share"].get("releases") or ())
+    except OSError as error:
+        reason = f"cannot be kept: {error.strerror or error}"
+        problems.append(Problem("STW-RELEASE", "record of the release", reason, "free space on the host's disk"))
+    return {**_nothing(), "changed": lock.unlock(request["run"]["id"], paths.root), "problems": problems}
 
 
 def _check(request: Request, paths: host.Paths, engine: Engine | None) -> Result:

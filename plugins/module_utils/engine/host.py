@@ -25,6 +25,7 @@ class Paths:
         self.configs = os.path.join(root, "var/lib/stowage/configs")
         self.volumes = os.path.join(root, "var/lib/stowage/volumes.json")
         self.adopted = os.path.join(root, "var/lib/stowage/adopted.json")
+        self.releases = os.path.join(root, "var/lib/stowage/releases")
         self.run = os.path.join(root, "run/stowage")
         self.secrets = os.path.join(self.run, "secrets")
         self.lease = os.path.join(self.run, "lock.json")

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from ..canonical import digest
 from ..errors import StowageError
-from . import host, records
+from . import host, records, releases
 from .client import EngineError, connect
 from .labels import ours
 from .lock import busy, current
@@ -62,6 +62,7 @@ def observe(engine: Listing, fleet: str, root: str = "/") -> dict[str, Any]:
         "volume_claims": claimed(paths, fleet),
         "network": {key: state[key] for key in ("claim", "address")},
         "endpoints": _endpoints(root),
+        "releases": releases.listed(paths),
         "lock": current(paths),
         "busy": working or busy(paths),
     }

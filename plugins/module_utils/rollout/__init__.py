@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from .gate import begin, enter, judge, outcome, resume, rollback_steps, share, skips
 from .plan import asked_of, made_from, plan, refuse_stale_inputs, refuse_unknown
+from .releases import aim, candidates, listing, parse_record, records, release_lines, restored, to_keep
 from .saved import dump, dump_observations, parse, parse_observations
 from .status import status
 from .text import conclusion_lines, diff_text, plan_lines, safe, status_lines, step_heads, step_lines
@@ -13,22 +14,29 @@ from .whatif import Wish, scales, unknown, what_if_lines, why_lines
 
 __all__ = [
     "Wish",
+    "aim",
     "asked_of",
     "begin",
+    "candidates",
     "conclusion_lines",
     "diff_text",
     "dump",
     "dump_observations",
     "enter",
     "judge",
+    "listing",
     "made_from",
     "outcome",
     "parse",
     "parse_observations",
+    "parse_record",
     "plan",
     "plan_lines",
+    "records",
     "refuse_stale_inputs",
     "refuse_unknown",
+    "release_lines",
+    "restored",
     "resume",
     "rollback_steps",
     "safe",
@@ -39,6 +47,7 @@ __all__ = [
     "status_lines",
     "step_heads",
     "step_lines",
+    "to_keep",
     "unknown",
     "what_if_lines",
     "why_lines",

@@ -2,7 +2,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """A small web server that says who it is and misbehaves on demand.
 
-GET /        one line of JSON: name, slot, host, version, container
+GET /        one line of JSON: name, slot, host, version, container; /?seconds=2 takes that long
+POST /       the same, and the number of bytes that came
 GET /health  200 or, when told to be unhealthy, 500
 
 Environment (all optional):
@@ -26,6 +27,7 @@ import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs
 
 BEGAN = time.monotonic()
 
@@ -33,6 +35,14 @@ BEGAN = time.monotonic()
 def seconds(name: str) -> float:
     """A number of seconds from the environment; 0 when unset."""
     return float(os.environ.get(name) or 0)
+
+
+def asked_seconds(query: str) -> float:
+    """`seconds` of a query string: at most ten, 0 if it is none."""
+    try:
+        return min(max(float(parse_qs(query).get("seconds", ["0"])[0]), 0.0), 10.0)
+    except ValueError:
+        return 0.0
 
 
 def healthy() -> bool:
@@ -70,13 +80,24 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answer one request."""
-        if self.path.split("?")[0] == "/health":
+        path, _mark, query = self.path.partition("?")
+        if path == "/health":
             self.answer(200, {"healthy": True}) if healthy() else self.answer(500, {"healthy": False})
-        elif self.path.split("?")[0] == "/":
-            time.sleep(seconds("SLOW"))
+        elif path == "/":
+            time.sleep(seconds("SLOW") + asked_seconds(query))
             self.answer(200, identity())
         else:
             self.answer(404, {"error": "no such page"})
+
+    def do_POST(self) -> None:
+        """Take the body, then answer as to GET."""
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        path, _mark, query = self.path.partition("?")
+        if path != "/":
+            self.answer(404, {"error": "no such page"})
+            return
+        time.sleep(seconds("SLOW") + asked_seconds(query))
+        self.answer(200, {**identity(), "bytes": len(body)})
 
     def answer(self, status: int, body: dict[str, object]) -> None:
         """Send one line of JSON; while stopping, close the connection after it."""

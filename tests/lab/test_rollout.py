@@ -1,4 +1,4 @@
-"""Issue 6, "Shown by", rows 1 to 3: updates under load lose nothing; the naive order and Swarm's do. make test-rollout"""
+"""Issue 6, rows 1 to 3: updates under load lose nothing; the naive order and Swarm's do. make test-rollout"""
 
 from __future__ import annotations
 

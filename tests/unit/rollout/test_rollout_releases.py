@@ -13,6 +13,10 @@ from ansible_collections.stowage.fleet.plugins.module_utils.errors import Stowag
 from fake_fleet import FakeFleet, compiled, service
 
 
+def raw(_digest, entry):
+    return entry["raw"].encode("latin-1")
+
+
 class Recorded(FakeFleet):
     """Hosts that keep records as engine.releases does, in memory."""
 
@@ -33,9 +37,7 @@ class Recorded(FakeFleet):
         state = self.apply(plan)
         self.runs += 1
         if rollout.outcome(state) == "done":
-            made = rollout.records(
-                plan, f"20260101T0000{self.runs:02d}Z-abcdef", lambda _key, entry: entry["raw"].encode("latin-1")
-            )
+            made = rollout.records(plan, f"20260101T0000{self.runs:02d}Z-abcdef", raw)
             for node in self.names:
                 for one in rollout.to_keep(made, self.kept[node]):
                     release = one["name"].split("-")[1]
@@ -143,12 +145,12 @@ def test_secrets_have_their_present_values_and_are_not_on_record():
 
 def test_configs_are_on_record_whatever_bytes_they_have():
     fleet = Recorded()
-    for at, raw in enumerate((b"one", b"\xff\x00")):
-        digest = text_digest(raw)
+    for at, value in enumerate((b"one", b"\xff\x00")):
+        digest = text_digest(value)
         mount = {"files": [{"kind": "config", "name": "motto", "target": "/motto", "digest": digest}]}
         fleet.deploy(
             service("web", template=mount),
-            files={digest: {"kind": "config", "name": "motto", "raw": raw.decode("latin-1")}},
+            files={digest: {"kind": "config", "name": "motto", "raw": value.decode("latin-1")}},
         )
         newest = fleet.kept["n1"]["shop"][0]
         (kept,) = rollout.parse_record(fleet.texts[newest], newest)["files"].values()

@@ -72,10 +72,11 @@ class Relations:
                 hosts.setdefault(domain, set()).update(self.state.counts[name])
         found = 0
         for domain, there in hosts.items():
-            found |= self._around(domain, there)
+            found |= self.around(domain, there)
         return found
 
-    def _around(self, domain: str, hosts: Iterable[int]) -> int:
+    def around(self, domain: str, hosts: Iterable[int]) -> int:
+        """All hosts of the domains of some hosts, as bits."""
         return mask_of(hosts) if domain == HOST else self.domains.around(domain, hosts)
 
     def hosts_of(self, affinity: Affinity) -> dict[int, int]:
@@ -135,6 +136,6 @@ class Relations:
         for name, domain in self.repelling(service):
             if name != service.name and name not in told and name in self.state.services:
                 told.add(name)
-                if self._around(domain, self.state.counts[name]) & bit:
+                if self.around(domain, self.state.counts[name]) & bit:
                     words = f"has {name} within its {domain}, which it must be apart from"
                     yield Failure(AFFINITY, words, 0, f"no {name}", name)

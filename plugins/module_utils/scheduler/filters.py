@@ -56,11 +56,13 @@ class Filters:
         self.active = self.known & self.mask(lambda node: node.availability == "active")
         self.stays = self.known & self.mask(lambda node: node.availability != "drain")
         self.soft = any(taint.effect == SOFT for node in state.nodes for taint in node.taints)
-        self._taints = {taint: self._having(taint) for node in state.nodes for taint in node.taints}
+        self._taints = {one: self._having(one) for one in {taint: 0 for node in state.nodes for taint in node.taints}}
         self._constraints: dict[Constraint, int] = {}
         self._allowed: dict[tuple[tuple[Constraint, ...], tuple[str, ...]], int] = {}
         self._tolerated: dict[tuple[tuple[Toleration, ...], bool], int] = {}
         self._disliked: dict[tuple[Toleration, ...], dict[int, int]] = {}
+        self._equipped: dict[int | str, int] = {}
+        self._liked: dict[tuple[Toleration, ...], int] = {}
         self._nodes: dict[int, list[Node]] = {}
         self._sizes: dict[int, int] = {}
         self._flags: dict[int, bytes] = {}
@@ -155,6 +157,28 @@ class Filters:
                         found[node.index] = found.get(node.index, 0) + 1
         return self._disliked[service.tolerations]
 
+    def liked(self, service: Service) -> int:
+        """The hosts of which no taint asks the service to stay away if it can."""
+        if service.tolerations not in self._liked:
+            mask = self.all
+            for taint, hosts in self._taints.items():
+                if taint.effect == SOFT and not conflict.tolerates(service.tolerations, taint):
+                    mask &= ~hosts
+            self._liked[service.tolerations] = mask
+        return self._liked[service.tolerations]
+
+    def equipped(self, service: Service) -> int:
+        """The hosts that have any of the generic resources, and the storage classes, which the service needs."""
+        mask, dimensions = self.all, self.state.request.dimensions
+        needs: list[int | str] = [at for at, _part in service.demands if dimensions[at] not in (CPUS, MEMORY)]
+        needs += [name for name, _size, _volume in service.classes]
+        for need in needs:
+            if need not in self._equipped:
+                test = partial(_stores, need) if isinstance(need, str) else partial(_offers, need)
+                self._equipped[need] = self.mask(test)
+            mask &= self._equipped[need]
+        return mask
+
     def may_hold(self, service: Service) -> list[Node]:
         """The unknown hosts on which a replica of the service may run: what they cannot tell now does not exclude."""
         found = []
@@ -206,6 +230,10 @@ class Filters:
 
 def _offers(dimension: int, node: Node) -> bool:
     return node.capacity[dimension] > 0
+
+
+def _stores(name: str, node: Node) -> bool:
+    return name in node.storage
 
 
 def _untold(constraint: Constraint, node: Node) -> bool:

@@ -25,10 +25,9 @@ class Rules:
         """Over one run."""
         self.state, self.filters, self.relations = state, filters, Relations(state, filters)
         self.named = {dimension for node in state.nodes for dimension in node.devices}
+        self.plain = {at for at, name in enumerate(state.request.dimensions) if name in (CPUS, MEMORY)}
         self.parts = bool(self.named) or any(
-            part % SHARE and state.request.dimensions[at] not in (CPUS, MEMORY)
-            for service in state.request.services
-            for at, part in service.demands
+            part % SHARE and at not in self.plain for service in state.request.services for at, part in service.demands
         )
 
     def gates(self, service: Service, staying: bool = False) -> Gates:
@@ -66,8 +65,11 @@ class Gates:
         ]
         self.balance = [counter for counter in self.counters if counter.rule.kind in BALANCE]
         self.limits = [counter for counter in self.counters if counter.rule.kind not in BALANCE]
-        held = service.ports or service.ranges or service.classes or rules.parts or service.max_per_node
-        self.plain = not held and not found and self.reach == filters.all  # nothing but plain amounts matters
+        pieces = rules.parts and any(at not in rules.plain for at, _part in service.demands)
+        self.simple = not (service.ports or service.ranges or service.classes or pieces)  # no grants
+        limited = service.max_per_node or found or self.reach != filters.all
+        self.plain = self.simple and not limited  # nothing but plain amounts matters
+        self.pieces = pieces
         self.solid = self._test()  # all but the counters, which change with each replica of the service
         self.fits = _all([self.solid, *(counter.passes for counter in self.counters)])
 
@@ -88,7 +90,7 @@ class Gates:
             tests.append(lambda node: free_ports(node, service) is not None)
         if service.classes:
             tests.append(lambda node: not any(self._storage(node)))
-        if self.rules.parts and any(at in self.rules.named or part % SHARE for at, part in service.demands):
+        if self.pieces:
             tests.append(lambda node: not any(self._devices(node)))
         return _all(tests)
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from .bulk import Bulk
 from .candidates import Tree
 from .gates import Gates, Rules
 from .homes import choose_home
@@ -22,7 +23,8 @@ def missing(state: State, rules: Rules) -> dict[str, list[Slot]]:
             names = (node.name for node in rules.filters.nodes(rules.filters.open(service)))
             found[service.name] = [name for name in names if name not in placed]
         elif len(placed) < service.replicas or (placed and max(placed) != service.replicas):
-            found[service.name] = [slot for slot in range(1, service.replicas + 1) if slot not in placed]
+            slots = range(1, service.replicas + 1)
+            found[service.name] = [slot for slot in slots if slot not in placed] if placed else [*slots]
         else:
             found[service.name] = []
     return found
@@ -47,6 +49,7 @@ class Placer:
         self.state, self.rules, self.wanted = state, rules, wanted
         self.full: set[tuple[object, ...]] = set()  # kinds of services for which no host has room any more
         self.order = Order(state, rules.filters, rules.relations)
+        self.bulk = Bulk(state, rules)
         self.tree = Tree(state, rules, self.order, {name: len(slots) for name, slots in wanted.items()})
 
     def place(self) -> list[Key]:
@@ -60,9 +63,20 @@ class Placer:
                 continue
             if new_volumes(self.state, service):
                 members = [one for one in together[service.name] if self.wanted[one.name]]
+                if len(members) == len(slots) == 1 and self._alone(service, slots):
+                    continue
                 choose_home(self.state, self.rules, service, members, self.wanted)
             failed += self.some(service, slots)
         return failed
+
+    def _alone(self, service: Service, slots: list[Slot]) -> bool:
+        """Place the one replica of the one service that mounts its new volumes: they are made where it suits it."""
+        if not self.bulk.place(service, slots, self.rules.gates(service)):
+            return False
+        node = self.state.places[service.name][slots[0]]
+        for volume in new_volumes(self.state, service):
+            self.state.homes[volume] = 1 << node.index
+        return True
 
     def _everywhere(self, service: Service, slots: list[Slot]) -> list[Key]:
         gates, failed = self.rules.gates(service), []
@@ -77,6 +91,8 @@ class Placer:
     def some(self, service: Service, slots: list[Slot]) -> list[Key]:
         """Place slots of one service. Rules over domains may let more in after some are placed: then once more."""
         gates = self.rules.gates(service)
+        if self.bulk.place(service, slots, gates):
+            return []
         left, signature = slots, gates.signature()
         while left and signature not in self.full:
             before = len(left)

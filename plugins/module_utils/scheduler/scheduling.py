@@ -95,7 +95,7 @@ def _order(entry: Mapping[str, Any]) -> tuple[str, tuple[int, int, str]]:
 def _result(state: State, unplaced: list[dict[str, Any]]) -> dict[str, Any]:
     placements: list[dict[str, Any]] = []
     reasons: dict[str, dict[str, Any]] = {}
-    why, special = Reasons(state), {name for name, _slot in (*state.facts, *state.kept)}
+    why, special = Reasons(state), {*state.facts.services, *(name for name, _slot in state.kept)}
     staying = [why.stays(node) for node in state.nodes] if state.request.current else []
     for name, places in state.places.items():
         service = state.services[name]

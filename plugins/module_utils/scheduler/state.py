@@ -20,6 +20,35 @@ class Facts(NamedTuple):
     share: int  # the host's dominant share with it
 
 
+class Notes:
+    """The numbers behind new places, by replica; kept by service, as whole services are noted at once."""
+
+    def __init__(self) -> None:
+        """None yet."""
+        self.services: dict[str, dict[Slot, Facts]] = {}
+
+    def of(self, name: str) -> dict[Slot, Facts]:
+        """Those of one service, to be added to."""
+        return self.services.setdefault(name, {})
+
+    def __contains__(self, key: Key) -> bool:
+        """True if the replica's place is new."""
+        return key[1] in self.services.get(key[0], ())
+
+    def get(self, key: Key) -> Facts | None:
+        """Those of one replica."""
+        found = self.services.get(key[0])
+        return found.get(key[1]) if found else None
+
+    def __setitem__(self, key: Key, facts: Facts) -> None:
+        """Note a new place."""
+        self.services.setdefault(key[0], {})[key[1]] = facts
+
+    def pop(self, key: Key, default: Facts | None = None) -> Facts | None:
+        """Forget a new place."""
+        return self.services.get(key[0], {}).pop(key[1], default)
+
+
 class Counts(dict[str, dict[int, int]]):
     """{service: {host: replicas there}}, counted when it is first asked for: most services of a plan never are."""
 
@@ -50,7 +79,7 @@ class State:
         self.kept: dict[Key, str] = {}  # stays although it should not, or because it must: why
         self.evicted: dict[Key, Eviction] = {}
         self.surplus: list[dict[str, Any]] = []  # moves with no destination
-        self.facts: dict[Key, Facts] = {}  # numbers of new places
+        self.facts = Notes()  # numbers of new places
         self.warnings: list[str] = list(request.warnings)
         self.cursor = 0  # round robin: the position after the last host that got a replica
         self.homes: dict[str, int] = {}  # volume -> bit mask of the hosts that have it

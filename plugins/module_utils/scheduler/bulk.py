@@ -1,0 +1,347 @@
+# Copyright: Stowage contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Bulk: all missing replicas of a service at once, each on a host of its own, the least loaded ones after placing.
+
+This is what `spread` means as long as enough hosts have none of the service, and it is most of every large plan. What
+needs more thought (a second replica on a host, wishes towards others, nested preferences) is left to the tree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from heapq import heappush
+from itertools import repeat
+from typing import NamedTuple
+
+from .domains import NONE, flags
+from .gates import Gates, Rules
+from .model import SHARE, Affinity, Service, Slot
+from .ranked import BITS, LOW, Ranked
+from .state import Facts, State
+from .strategies import share_after
+
+SMALL = 64  # hosts that the tree scores whole
+EXTRA = 8  # more of them
+MOST_DOMAINS = 32
+OVER = 1.5  # candidates for each replica, and
+LEAN = 0.9  # of what a replica weighs on a host is added to its load: this many do although small hosts fill up sooner
+AGAIN = 0.5  # of the hosts got something: sort anew, what is placed now is smaller
+LEVEL = 48  # where the number of replicas on a domain stands in an entry
+ENTRY = (1 << LEVEL) - 1
+HOST = "node.hostname"
+NO_COUNTS: dict[int, int] = {}
+fact = partial(tuple.__new__, Facts)
+
+
+class Quota(NamedTuple):
+    """How many of the wanted replicas each domain of a key takes."""
+
+    key: str
+    ids: Sequence[int]  # domain per host
+    base: list[int]  # by domain
+    level: list[int]  # by domain: replicas before
+    extra: list[bool]  # by domain: it may take one more, of `spare` in all
+    spare: int
+    even: bool  # replicas go to the emptiest domain first
+
+
+class Wish(NamedTuple):
+    """What a wish towards others leaves: hosts, or an order of the quota's domains (the lowest first)."""
+
+    hosts: int
+    leans: dict[int, int]
+
+
+class Bulk:
+    """Places whole services over one run."""
+
+    def __init__(self, state: State, rules: Rules) -> None:
+        """Nothing ranked yet."""
+        self.state, self.rules, self.filters = state, rules, rules.filters
+        self._ranked: dict[int, Ranked] = {}
+        self._domains: dict[tuple[int, str], list[int]] = {}
+        self._classes: list[int] = []  # per host, which of the shapes it has
+        self._shapes: list[tuple[int, ...]] = []  # distinct capacities
+        self._units: list[tuple[float, ...]] = []
+        self._hosts = len(set(self.filters.domains.of(HOST))) == len(state.nodes)
+
+    def place(self, service: Service, slots: list[Slot], gates: Gates) -> bool:
+        """Place all these slots; False if that is not as simple, then none is placed."""
+        if service.strategy != "spread" or len(service.preferences) > 1 or not slots:
+            return False
+        ranked = self._members(service)
+        if len(ranked.members) <= max(SMALL, len(slots)):
+            return False
+        quota = None
+        if gates.counters or service.preferences:
+            fine, quota = self._quota(service, gates, len(slots))
+            if not fine:
+                return False
+        wishes = [one for one in service.affinities if not one.required]
+        wish = Wish(self.filters.all, {}) if not wishes else self._wish(service, wishes, quota)
+        if wish is None:
+            return False
+        search = Search(self, self._sorted(ranked, service, len(slots)), service, gates)
+        search.run(self._allowed(gates, wish), quota, len(slots))
+        found, refused = search.found, search.refused
+        found.sort()
+        if wish.leans and quota is not None:
+            ids, leans = quota.ids, wish.leans
+            found.sort(key=lambda entry: leans.get(ids[entry & LOW], 0))
+        chosen, rest = (
+            (found[: len(slots)], found[len(slots) :]) if quota is None else _share_out(found, quota, len(slots))
+        )
+        nodes = self.state.nodes
+        if len(chosen) < len(slots):
+            ranked.back(refused, [nodes[entry & LOW] for entry in found])
+            return False
+        ranked.back(refused, [nodes[entry & LOW] for entry in rest])
+        self._commit(service, slots, chosen, gates, ranked)
+        following = nodes[rest[0] & LOW].name if rest else ""
+        self._note(service, slots, chosen, len(found), following)
+        return True
+
+    def _members(self, service: Service) -> Ranked:
+        """The hosts that may take the service and have no taint that it dislikes."""
+        mask = self.filters.open(service)
+        if self.filters.soft:
+            mask &= self.filters.liked(service)
+        if service.classes or (len(service.demands) > 1 and service.demands[-1][0] > 1):
+            mask &= self.filters.equipped(service)
+        if mask not in self._ranked:
+            self._ranked[mask] = Ranked(self.state.nodes, self.filters.nodes(mask))
+        return self._ranked[mask]
+
+    def _quota(self, service: Service, gates: Gates, wanted: int) -> tuple[bool, Quota | None]:
+        """Whether its count rules and preferences can be met by dividing it over the domains of one key, and how."""
+        limits = [
+            one for one in gates.limits if not (one.rule.kind == "max_per" and one.rule.key == HOST and self._hosts)
+        ]
+        keys = {*service.preferences, *(one.rule.key for one in gates.balance), *(one.rule.key for one in limits)}
+        if not keys:
+            return True, None
+        if len(keys) > 1 or (limits and len(keys) + len(limits) + len(gates.balance) + len(service.preferences) > 2):
+            return False, None
+        if any(one.scarce for one in gates.balance) or any(one.rule.kind != "max_per" for one in limits):
+            return False, None
+        (key,) = keys
+        domains = self.domains(self.filters.open(service), key)
+        if not domains:
+            return False, None
+        ids = self.filters.domains.of(key)
+        tally = (
+            self.filters.domains.tally(key, self.state.counts[service.name]) if self.state.places[service.name] else {}
+        )
+        level = [0] * (domains[-1] + 1)
+        for domain, count in tally.items():
+            if domain < len(level):
+                level[domain] = count
+        if limits:
+            base = [max(0, limits[0].rule.number - one) for one in level]
+            return True, Quota(key, ids, base, level, [False] * len(level), 0, False)
+        return True, _even((key, ids), domains, level, wanted)
+
+    def domains(self, mask: int, key: str) -> list[int]:
+        """The domains of some hosts, ascending; none if a host lacks the key or if they are too many."""
+        if (mask, key) not in self._domains:
+            ids = self.filters.domains.of(key)
+            found = sorted({ids[node.index] for node in self.filters.nodes(mask)})
+            simple = found and found[0] != NONE and len(found) <= MOST_DOMAINS
+            self._domains[(mask, key)] = found if simple else []
+        return self._domains[(mask, key)]
+
+    def _wish(self, service: Service, wishes: list[Affinity], quota: Quota | None) -> Wish | None:
+        """What one wish towards others comes to while no host has two of the service; None if that is not clear."""
+        if len(wishes) > 1:
+            return None
+        (one,) = wishes
+        hosts = self.rules.relations.hosts_of(one)
+        if not hosts:
+            return Wish(self.filters.all, {})
+        if service.name in self.rules.relations.targets(one):
+            return None
+        if quota is not None and quota.key == one.domain:
+            ids = quota.ids
+            return Wish(self.filters.all, {ids[at]: 1 if one.anti else -1 for at in hosts})
+        if one.anti:
+            return Wish(self.filters.all & ~self.rules.relations.around(one.domain, hosts), {})
+        near = self.rules.relations.around(one.domain, hosts)
+        return Wish(near, {}) if quota is None else None
+
+    def _allowed(self, gates: Gates, wish: Wish) -> bytes:
+        """One byte per host, 0 where affinities and wishes keep the service away; empty if they say nothing."""
+        reach = gates.reach & wish.hosts
+        return b"" if reach == self.filters.all else flags(reach, len(self.state.nodes))
+
+    def _sorted(self, ranked: Ranked, service: Service, wanted: int) -> Ranked:
+        if len(ranked.base) < int(wanted * OVER) + EXTRA or len(ranked.heap) > len(ranked.members) * AGAIN:
+            ranked.sort(self._leans(service))
+        return ranked
+
+    def _leans(self, service: Service) -> list[int]:
+        """Per host, what one replica of the service weighs there, as part of an entry."""
+        if not self._classes:
+            shapes: dict[tuple[int, ...], int] = {}
+            self._classes = [shapes.setdefault(tuple(node.capacity), len(shapes)) for node in self.state.nodes]
+            self._shapes = list(shapes)
+        weights = [
+            int(max([part * SHARE / (shape[at] or 1) for at, part in service.demands], default=0) * LEAN) << BITS
+            for shape in self._shapes
+        ]
+        return [weights[kind] for kind in self._classes]
+
+    def units(self) -> list[tuple[float, ...]]:
+        """Per host and dimension, the part of SHARE that one unit is."""
+        if not self._units:
+            self._units = [tuple([SHARE / (whole or 1) for whole in node.capacity]) for node in self.state.nodes]
+        return self._units
+
+    def _commit(self, service: Service, slots: list[Slot], chosen: list[int], gates: Gates, ranked: Ranked) -> None:
+        state, nodes, heap, lean = self.state, self.state.nodes, ranked.heap, ranked.lean
+        homes = [nodes[entry & LOW] for entry in chosen]
+        if gates.simple:
+            counts = state.counts[service.name]
+            state.places[service.name].update(zip(slots, homes))
+            counts.update(dict.fromkeys([entry & LOW for entry in chosen], 1))
+            demands = service.demands
+            if len(demands) == 2:
+                (one, part), (other, piece) = demands
+                for entry, node in zip(chosen, homes):
+                    free = node.free
+                    free[one] -= part
+                    free[other] -= piece
+                    node.count += 1
+                    node.share = entry >> BITS
+                    heappush(heap, entry + lean[entry & LOW])
+            else:
+                for entry, node in zip(chosen, homes):
+                    for at, part in demands:
+                        node.free[at] -= part
+                    node.count += 1
+                    node.share = entry >> BITS
+                    heappush(heap, entry + lean[entry & LOW])
+        else:
+            for slot, node in zip(slots, homes):
+                state.place(service, slot, node)
+                ranked.mend(node)
+        state.cursor = homes[-1].index + 1
+
+    def _note(self, service: Service, slots: list[Slot], chosen: list[int], room: int, following: str) -> None:
+        nodes = self.state.nodes
+        names = [nodes[entry & LOW].name for entry in chosen[1:]]
+        names.append(following)
+        shares = [entry >> BITS for entry in chosen]
+        numbers = zip(repeat(room), repeat(False), names, repeat(0), shares)
+        self.state.facts.of(service.name).update(zip(slots, map(fact, numbers)))
+
+
+class Search:
+    """Looks for candidates for one service."""
+
+    def __init__(self, bulk: Bulk, ranked: Ranked, service: Service, gates: Gates) -> None:
+        """None found yet."""
+        self.nodes, self.ranked, self.service, self.gates = bulk.state.nodes, ranked, service, gates
+        self.units = bulk.units()
+        self.found: list[int] = []  # share after placing << BITS | position
+        self.refused: list[int] = []  # entries
+        self.counts = bulk.state.counts[service.name] if bulk.state.places[service.name] else NO_COUNTS
+
+    def run(self, allowed: bytes, quota: Quota | None, wanted: int) -> None:
+        """Find enough candidates, a few more than are wanted, or all that there are."""
+        counts, most = self.counts, int(wanted * OVER) + EXTRA
+        judge = self._plain if self.gates.simple and len(self.service.demands) == 2 else self._judge
+        while True:
+            chunk = self.ranked.take(most)
+            if not chunk:
+                return
+            if counts:
+                self.refused += [entry for entry in chunk if entry & LOW in counts]
+                chunk = [entry for entry in chunk if entry & LOW not in counts]
+            if allowed:
+                self.refused += [entry for entry in chunk if not allowed[entry & LOW]]
+                chunk = [entry for entry in chunk if allowed[entry & LOW]]
+            judge(chunk)
+            if len(self.found) >= wanted and (quota is None or _enough(self.found, quota, wanted)):
+                return
+
+    def _plain(self, chunk: list[int]) -> None:
+        """Judge hosts by two plain amounts: the innermost loop of a plan."""
+        nodes, units, lean, found, refused = self.nodes, self.units, self.ranked.lean, self.found, self.refused
+        (one, part), (other, piece) = self.service.demands
+        for entry in chunk:
+            at = entry & LOW
+            node = nodes[at]
+            load = node.share << BITS | at
+            if load + lean[at] != entry:
+                self.ranked.mend(node)
+                continue
+            free, unit = node.free, units[at]
+            left, rest = free[one] - part, free[other] - piece
+            if left < 0 or rest < 0:
+                refused.append(entry)
+                continue
+            share, less = left * unit[one], rest * unit[other]
+            if less < share:  # noqa: PLR1730  (min() doubles the time)
+                share = less
+            after = (SHARE - int(share)) << BITS | at
+            found.append(after if after > load else load)
+
+    def _judge(self, chunk: list[int]) -> None:
+        """Judge hosts by any test."""
+        nodes, lean, fits, service = self.nodes, self.ranked.lean, self.gates.solid, self.service
+        for entry in chunk:
+            at = entry & LOW
+            node = nodes[at]
+            if (node.share << BITS | at) + lean[at] != entry:
+                self.ranked.mend(node)
+            elif not fits(node):
+                self.refused.append(entry)
+            else:
+                self.found.append(share_after(service, node) << BITS | at)
+
+
+def _even(over: tuple[str, Sequence[int]], domains: list[int], level: list[int], wanted: int) -> Quota:
+    """So many replicas more, the emptiest domains first: how many each gets for sure, and who may get one more."""
+    counts = sorted([level[domain] for domain in domains])
+    low, total = 0, 0
+    for many, count in enumerate(counts, 1):
+        total += count
+        low = (wanted + total) // many
+        if many == len(counts) or low <= counts[many]:
+            break
+    base, extra = [0] * len(level), [False] * len(level)
+    for domain in domains:
+        base[domain] = max(0, low - level[domain])
+        extra[domain] = level[domain] <= low
+    return Quota(*over, base, level, extra, wanted - sum(base), True)
+
+
+def _enough(found: list[int], quota: Quota, wanted: int) -> bool:
+    """True if the candidates are spread over the domains so that all wanted ones find a place."""
+    ids, there = quota.ids, [0] * len(quota.base)
+    for entry in found:
+        there[ids[entry & LOW]] += 1
+    sure = sum(map(min, there, quota.base))
+    more = sum([has > base and extra for has, base, extra in zip(there, quota.base, quota.extra)])
+    return sure + min(more, quota.spare) >= wanted
+
+
+def _share_out(found: list[int], quota: Quota, wanted: int) -> tuple[list[int], list[int]]:
+    """The best candidates within the quota, in the order of their slots; and the others."""
+    ids, base, level, extra, spare = quota.ids, quota.base, quota.level, quota.extra, quota.spare
+    got, chosen, rest = [0] * len(base), [], []
+    for entry in found:
+        domain = ids[entry & LOW]
+        many = got[domain]
+        if many >= base[domain]:
+            if many > base[domain] or not spare or not extra[domain]:
+                rest.append(entry)
+                continue
+            spare -= 1
+        got[domain] = many + 1
+        chosen.append((level[domain] + many) << LEVEL | entry)
+    if quota.even:
+        chosen.sort()
+        return [entry & ENTRY for entry in chosen], rest
+    return [entry & ENTRY for entry in chosen[:wanted]], sorted([*rest, *[entry & ENTRY for entry in chosen[wanted:]]])

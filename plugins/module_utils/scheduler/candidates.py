@@ -217,9 +217,7 @@ class Tree:
         leaves: dict[Path, Leaf] = {}
         source: Source
         for path, members in branches.items():
-            if service.strategy == "binpack" and self.packing.pieces(service):
-                source = Listed(members, gates.solid)
-            elif service.strategy == "binpack":
+            if service.strategy == "binpack":
                 source, most = self._packed(service, gates.solid, members if keys else None), FEW
             elif nodes is not None:
                 source = Listed(members, gates.solid)
@@ -255,7 +253,7 @@ class Tree:
         """The ranker; whether ranks start with a count; what affinities say of hosts."""
         counted = service.strategy in COUNTED
         if service.strategy == "binpack":
-            rank = self.packing.rank(service, self.packing.shape(service))
+            rank = self.packing.rank(service)
         else:
             rank = STRATEGIES[service.strategy](self.state, service)
         pull = self.rules.relations.pull(service) if service.affinities else {}
@@ -266,8 +264,8 @@ class Tree:
 
     def _packed(self, service: Service, fits: Test, members: list[Node] | None) -> Source:
         if members is not None:
-            return Packed(self.packing, service, self.packing.shape(service), _inside(members, fits))
-        return Packed(self.packing, service, self.packing.shape(service), fits)
+            fits = _inside(members, fits)
+        return Packed(self.packing, service, fits)
 
     def _least(
         self, service: Service, fits: Test, key: tuple[int, Path, Path], members: list[Node], pull: dict[int, int]

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from .batch import Batch
 from .bulk import Bulk
 from .candidates import Tree
 from .gates import Gates, Rules
@@ -41,6 +42,9 @@ def waiting(state: State, wanted: dict[str, list[Slot]]) -> list[Key]:
     return found
 
 
+Replica = tuple[Service, Slot]
+
+
 class Placer:
     """Places services one after the other."""
 
@@ -50,14 +54,23 @@ class Placer:
         self.full: set[tuple[object, ...]] = set()  # kinds of services for which no host has room any more
         self.order = Order(state, rules.filters, rules.relations)
         self.bulk = Bulk(state, rules)
+        self._batch: Batch | None = None
         self.tree = Tree(state, rules, self.order, {name: len(slots) for name, slots in wanted.items()})
 
     def place(self) -> list[Key]:
         """Place what can be placed. Returns what cannot."""
         failed: list[Key] = []
         together = groups(self.state)
-        for service in self.order.sort(self.wanted):
+        services, done = self.order.sort(self.wanted), 0
+        for at, service in enumerate(services):
+            if at < done:
+                continue  # placed together with one before it
             slots = self.wanted[service.name]
+            run = self.batch.run(services, at) if service.strategy == "binpack" else 0
+            if run:
+                done = at + run
+                failed += self._together(services[at:done])
+                continue
             if service.everywhere:
                 failed += self._everywhere(service, slots)
                 continue
@@ -78,6 +91,25 @@ class Placer:
             self.state.homes[volume] = 1 << node.index
         return True
 
+    @property
+    def batch(self) -> Batch:
+        """Places runs of services; made when it is asked for first."""
+        if self._batch is None:
+            self._batch = Batch(self.state, self.rules, self.tree.packing, self.wanted)
+        return self._batch
+
+    def _together(self, services: list[Service]) -> list[Key]:
+        """Place services that nothing but amounts binds; those that need devices or the like are equal."""
+        if not self.batch.packing.pieces(services[0]):
+            return self.batch.place(services)
+        keys = [(service, slot) for service in services for slot in self.wanted[service.name]]
+        gates = self.rules.gates(services[0])
+        signature = gates.signature()
+        left = keys if signature in self.full else self._round(services[0], keys, gates)
+        if left and signature:
+            self.full.add(signature)
+        return [(service.name, slot) for service, slot in left]
+
     def _everywhere(self, service: Service, slots: list[Slot]) -> list[Key]:
         gates, failed = self.rules.gates(service), []
         for slot in slots:
@@ -96,20 +128,21 @@ class Placer:
         left, signature = slots, gates.signature()
         while left and signature not in self.full:
             before = len(left)
-            left = self._round(service, left, gates)
+            left = [slot for _service, slot in self._round(service, [(service, slot) for slot in left], gates)]
             if not gates.counters or len(left) in (0, before):
                 break
         if left and signature:
             self.full.add(signature)
         return [(service.name, slot) for slot in left]
 
-    def _round(self, service: Service, slots: list[Slot], gates: Gates) -> list[Slot]:
-        tree, every = self.tree.grow(service, len(slots), gates)
+    def _round(self, kind: Service, keys: list[Replica], gates: Gates) -> list[Replica]:
+        """Place replicas of services that are alike. Returns those that found no room."""
+        tree, every = self.tree.grow(kind, len(keys), gates)
         tree.best()
         room, nodes = tree.offers(), self.state.nodes
-        for done, slot in enumerate(slots):
+        for done, (service, slot) in enumerate(keys):
             if not tree.best():
-                return slots[done:]
+                return keys[done:]
             node = tree.take()
             after = tree.following()
             following = nodes[after[-1]].name if after and after[-1] != node.index else ""

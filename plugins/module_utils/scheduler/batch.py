@@ -1,0 +1,127 @@
+# Copyright: Stowage contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Many services of binpack at once: those whose only rules are amounts and which hosts, as they come in the order.
+
+The largest replica first, each to the open host whose free room has its shape, found in a ring without a look at the
+others. Devices and the like: equal replicas together, so that the hosts are compared once for all of them.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+
+from .gates import Rules
+from .model import Key, Node, Service, Slot
+from .packing import Packing, Tier
+from .pools import BITS, LOW
+from .repack import Item, Repacking
+from .rings import SHAPE, Ring
+from .sources import Test
+from .state import Facts, State
+
+
+class Batch:
+    """Places runs of services."""
+
+    def __init__(self, state: State, rules: Rules, packing: Packing, wanted: dict[str, list[Slot]]) -> None:
+        """wanted: {service: slots without a place}."""
+        self.state, self.rules, self.packing, self.wanted = state, rules, packing, wanted
+
+    def plain(self, service: Service) -> bool:
+        """True if nothing but amounts and its own hosts decide where it may run."""
+        if service.strategy != "binpack" or service.everywhere or service.volumes or service.classes:
+            return False
+        if service.ports or service.ranges or service.max_per_node or service.preferences or service.rules:
+            return False
+        return not service.affinities and not self.rules.relations.involves(service)
+
+    def run(self, services: Sequence[Service], start: int) -> int:
+        """How many services from there on can be placed together; 0 if not even the first one is plain."""
+        first = services[start]
+        if not self.plain(first):
+            return 0
+        need, rank, packing = self.packing.need, (first.priority, first.tolerations), self.packing
+        group, pieces = need(first), packing.pieces(first)
+        at = start + 1
+        while at < len(services):
+            one = services[at]
+            same = (one.priority, one.tolerations) == rank and self.plain(one) and need(one) == group
+            if not same or (one.demands != first.demands if pieces else packing.pieces(one)):
+                break
+            at += 1
+        return at - start
+
+    def place(self, services: Sequence[Service]) -> list[Key]:
+        """Place a run of services that need cpus and memory only. Returns what has no place."""
+        items = [Item(one, slot, *self._amounts(one)) for one in services for slot in self.wanted[one.name]]
+        tiers, left = self.packing.tiers(services[0]), items
+        hosts: dict[int, Node] = {}
+        for tier in tiers:
+            left = self._fill(tier, left)
+            hosts.update({node.index: node for node in tier.open})
+        if left and len(left) < len(items):
+            left = Repacking(self.state, self.packing.sizes, items).improve(list(hosts.values()), left)
+        return [(item.service.name, item.slot) for item in left]
+
+    def _amounts(self, service: Service) -> tuple[int, int]:
+        amounts = dict(service.demands)
+        return amounts.get(0, 0), amounts.get(1, 0)
+
+    def _fill(self, tier: Tier, items: Sequence[Item]) -> list[Item]:
+        """Place what fits on the hosts of a tier; more of them are opened as needed. Returns the rest."""
+        left, place, facts, counts = [], self.state.place, self.state.facts, self.state.counts
+        owner, ring, want = None, tier.ring(SHAPE), 0
+        least = (1 << 90, 0)  # what found no room last: neither does what needs as much of both
+        for item in items:
+            service, slot, cpus, memory = item
+            if cpus >= least[0] and memory >= least[1]:
+                left.append(item)
+                continue
+            if service is not owner:
+                owner, (kind, want) = service, self.packing.sizes.aim(service)
+                ring = tier.ring(kind)
+            node, following = self._best(ring, want, cpus, memory)
+            if node is None:
+                node = next(iter(self.packing.more(service, tier, _room(cpus, memory))), None)
+            if node is None:
+                left.append(item)
+                least = (cpus, memory)
+                continue
+            before = counts[service.name].get(node.index, 0)
+            place(service, slot, node)
+            facts[(service.name, slot)] = Facts(len(tier.open), False, following, before, node.share)
+            for each in tier.rings.values():
+                each.moved(node)
+        return left
+
+    def _best(self, ring: Ring, want: int, cpus: int, memory: int) -> tuple[Node | None, str]:
+        """The host with room whose value is next to the wanted one, and the next one on the other side."""
+        nodes, aim = ring.nodes, want << BITS
+        while True:
+            entries = ring.entries
+            high = bisect_left(entries, aim)
+            low, end = high - 1, len(entries)
+            above = below = None
+            while high < end:
+                node = nodes[entries[high] & LOW]
+                free = node.free
+                if free[0] >= cpus and free[1] >= memory:
+                    above = node
+                    break
+                high += 1
+            while low >= 0:
+                node = nodes[entries[low] & LOW]
+                free = node.free
+                if free[0] >= cpus and free[1] >= memory:
+                    below = node
+                    break
+                low -= 1
+            if above is None or (below is not None and aim - entries[low] < entries[high] - aim):
+                above, below = below, above
+            if above is None or not ring.moved(above):
+                return above, below.name if below is not None else ""
+
+
+def _room(cpus: int, memory: int) -> Test:
+    return lambda node: node.free[0] >= cpus and node.free[1] >= memory

@@ -6,7 +6,12 @@ BIN := $(VENV)/bin
 RESULTS := .cache/results
 export STOWAGE_DATA
 
-.PHONY: tools lint lint-python lint-shell lint-yaml sanity changelog-lint unit package lab-test test-stacks test-rollout test test-all molecule faults conformance test-conformance matrix bench bench-scheduler docs units-ansible-test changelog
+# Tests on labs that are too long for every change; one a line, so that two may be added at once.
+LAB_TESTS := \
+  test-stacks \
+  test-rollout \
+  test-data
+.PHONY: $(LAB_TESTS) tools lint lint-python lint-shell lint-yaml sanity changelog-lint unit package lab-test test test-all molecule faults conformance test-conformance matrix bench bench-scheduler docs units-ansible-test changelog
 
 tools: setup  ## Install what the workshop needs (Debian packages when root, Python packages)
 	@scripts/tools $(VENV)
@@ -45,7 +50,7 @@ test:  ## Run lint, unit, package and lab tests; less than 25 minutes on two cor
 	@scripts/stages lint unit package lab-test
 
 test-all:  ## Run everything: test, and molecule, faults, conformance, ansible-test units, core versions
-	@STOWAGE_HYPOTHESIS=thorough scripts/stages lint unit package units-ansible-test matrix lab-test test-stacks test-rollout molecule faults conformance
+	@STOWAGE_HYPOTHESIS=thorough scripts/stages lint unit package units-ansible-test matrix lab-test $(LAB_TESTS) molecule faults conformance
 
 molecule: tools  ## Run the Molecule scenarios on a lab
 	scripts/molecule $(VENV)
@@ -55,6 +60,9 @@ test-stacks: tools  ## On a lab: ten real stack files of STOWAGE_DATA, unchanged
 
 test-rollout: tools  ## On a lab: ten updates under load, a bad one, the naive order, and Docker Swarm on the same hosts (15 minutes)
 	STOWAGE_LONG=1 scripts/lab-test $(VENV) tests/lab/test_rollback.py tests/lab/test_rollout.py
+
+test-data: tools  ## On a lab: pinned volumes stay, and move without losing a row (8 minutes)
+	STOWAGE_LONG=1 scripts/lab-test $(VENV) tests/lab/test_volumes.py
 
 faults: tools  ## Kill controllers and hosts in the middle of deploys
 	scripts/lab-test $(VENV) tests/faults

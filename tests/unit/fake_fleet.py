@@ -71,7 +71,7 @@ class FakeFleet:
         self.names = list(names)
         self.down = set()
         self.broken_images = set()
-        self.hosts = {name: {"containers": {}, "volumes": [], "claims": [], "tasks": []} for name in names}
+        self.hosts = {name: {"containers": {}, "volumes": [], "claims": [], "states": {}, "tasks": []} for name in names}
         self.log = []
 
     def fleet(self):
@@ -105,6 +105,7 @@ class FakeFleet:
             "foreign": {"containers": [], "ports": []},
             "volumes": [{"name": v, "driver": "local", "stack": "shop", "labels": {}} for v in host["volumes"]],
             "volume_claims": list(host["claims"]),
+            "volume_states": dict(host["states"]),
             "network": {"claim": {"index": at, "block": f"10.128.{at}.0/24"}, "address": f"192.0.2.{at + 1}"},
             "endpoints": {"digest": self.endpoint_digest(host["tasks"]), "tasks": copy.deepcopy(host["tasks"])},
             "lock": None,

@@ -14,7 +14,7 @@ from . import host, records, releases
 from .client import EngineError, connect
 from .labels import ours
 from .lock import busy, current
-from .volumes import claimed
+from .volumes import claimed, states
 
 
 class Listing(Protocol):
@@ -60,6 +60,7 @@ def observe(engine: Listing, fleet: str, root: str = "/") -> dict[str, Any]:
         "foreign": _foreign(entries, own, fleet, paths),
         "volumes": records.volumes(engine.volumes()),
         "volume_claims": claimed(paths, fleet),
+        "volume_states": states(paths, fleet),
         "network": {key: state[key] for key in ("claim", "address")},
         "endpoints": _endpoints(root),
         "releases": releases.listed(paths),

@@ -136,7 +136,9 @@ def objects(observation: Mapping[str, Any], fleet: str) -> dict[str, str]:
     claimed = set(observation["volume_claims"])
     for record in observation["volumes"]:
         if record["name"] in claimed or record["labels"].get("stowage.fleet") == fleet:
-            found[f"volume {record['name']}"] = digest([record["driver"], record["created"], record["labels"]])
+            moved = (observation.get("volume_states") or {}).get(record["name"])
+            told = [record["driver"], record["created"], record["labels"], *([moved] if moved else [])]
+            found[f"volume {record['name']}"] = digest(told)
     for name in claimed - {record["name"] for record in observation["volumes"]}:
         found[f"volume {name}"] = "missing"
     found["endpoints"] = digest(observation["endpoints"]["digest"])

@@ -17,11 +17,46 @@ from .payload import named_volumes
 
 Definition = dict[str, Any]
 Blocked = dict[str, Problem]
+LIVE, INCOMING, RETIRED = "live", "incoming", "retired"  # and sealed: storage.generations tells what they mean
 
 
 def claimed(paths: Paths, fleet: str) -> list[str]:
     """Names of the volumes that this fleet once made or used on this host, sorted."""
     return sorted(name for name, claim in _claims(paths).items() if claim.get("fleet") == fleet)
+
+
+def claim(paths: Paths, name: str) -> dict[str, Any] | None:
+    """This host's claim on a volume {fleet, stack, driver, and generation, state, peer if it was moved}, or None."""
+    return _claims(paths).get(name)
+
+
+def states(paths: Paths, fleet: str) -> dict[str, dict[str, Any]]:
+    """{name: {generation, state, peer}} of the volumes that were moved, or are being moved (storage.generations).
+
+    peer: the other host of the move, "" if there is none.
+    """
+    found = {}
+    for name, claim in sorted(_claims(paths).items()):
+        stated = {"generation": claim.get("generation", 1), "state": claim.get("state", LIVE)}
+        if claim.get("fleet") == fleet and stated != {"generation": 1, "state": LIVE}:
+            found[name] = {**stated, "peer": claim.get("peer", "")}
+    return found
+
+
+def mark(paths: Paths, name: str, **values: Any) -> bool:
+    """Put values (fleet, stack, driver, generation, state, peer) into a volume's claim; None drops the whole claim.
+
+    True if that changed it. Call it with the flock held.
+    """
+    claims = _claims(paths)
+    before = dict(claims)
+    claims[name] = {**claims.get(name, {}), **values}
+    if values.get("state", LIVE) is None:
+        del claims[name]
+    if claims == before:
+        return False
+    _write(paths, claims)
+    return True
 
 
 def wanted(share: Mapping[str, Any]) -> dict[str, Definition]:
@@ -46,7 +81,9 @@ def ensure(engine: Engine, paths: Paths, share: Mapping[str, Any], check: bool =
     present = {str(volume["Name"]): volume for volume in engine.volumes()}
     claims, changed, blocked = _claims(paths), False, {}
     for name, volume in sorted(needed.items()):
-        problem = _problem(name, volume, present.get(name), name in claims, share.get("recreate_volumes") or ())
+        problem = _moved(name, claims.get(name) or {}) or _problem(
+            name, volume, present.get(name), name in claims, share.get("recreate_volumes") or ()
+        )
         if problem is None and name not in present and not check:
             problem = _create(engine, share["fleet"], name, volume)
         if problem is not None:
@@ -54,12 +91,31 @@ def ensure(engine: Engine, paths: Paths, share: Mapping[str, Any], check: bool =
             continue
         claim = {"fleet": share["fleet"], "stack": volume["stack"], "driver": volume.get("driver") or "local"}
         changed = changed or name not in present
+        if "generation" in claims.get(name, {}):
+            # A sealed copy that the plan chose serves again: its move was given up.
+            claim = {**claims[name], **claim, "state": LIVE, "peer": ""}
         if not volume.get("external") and claims.get(name) != claim:
             claims[name], changed = claim, True
     if changed and not check:
         # After the volumes: a claim without a volume would block them for ever.
-        write_atomic(paths.volumes, dumps({"schema": 1, "volumes": claims}).encode(), mode=0o644)
+        _write(paths, claims)
     return changed, blocked
+
+
+def _moved(name: str, claim: Mapping[str, Any]) -> Problem | None:
+    """Why a copy that is not the true one is not used, whatever the plan says."""
+    peer, state = show(claim.get("peer")), claim.get("state")
+    if state == INCOMING:
+        fix = "move it again: it goes on where it stopped"
+        return Problem("STW-VOLUME", f"volume {name}", f"is a copy from {peer} that is not whole yet", fix)
+    if state == RETIRED:
+        fix = "make the plan again"
+        return Problem("STW-VOLUME", f"volume {name}", f"is an old copy: the volume was moved to {peer}", fix)
+    return None
+
+
+def _write(paths: Paths, claims: Mapping[str, Any]) -> None:
+    write_atomic(paths.volumes, dumps({"schema": 1, "volumes": claims}).encode(), mode=0o644)
 
 
 def _claims(paths: Paths) -> dict[str, Any]:

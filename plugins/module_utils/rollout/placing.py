@@ -133,6 +133,7 @@ def scheduled(service: Mapping[str, Any]) -> dict[str, Any]:
         "max_replicas_per_node": placement["max_replicas_per_node"],
         "strategy": placement.get("strategy") or "spread",
         "hosts": list(placement.get("hosts") or []),
-        "volumes": sorted({volume["name"] for volume in service["volumes"]}),
+        # A volume of one slot does not bind the others: storage.slots sees to those.
+        "volumes": sorted({volume["name"] for volume in service["volumes"] if "{{" not in volume["name"]}),
         **{key: placement[key] for key in STATED if placement.get(key) is not None},
     }

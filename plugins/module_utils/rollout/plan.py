@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from ..canonical import digest
 from ..errors import Problem, StowageError, raise_all
 from ..fleet import holders, owned, schedulable_nodes, serving_tasks, unknown_nodes, unknown_tasks
-from ..storage import blocked_by_volumes
+from ..storage import blocked_by_volumes, homes, misplaced, settled
 from .addresses import Addresses
 from .changes import STARTERS, Change, Wanted, leaving_changes, name_changes, wanted_change
 from .placing import Question, answer, held_entries, question
@@ -30,6 +30,7 @@ class World(NamedTuple):
     fleet: Mapping[str, Any]
     compiled: Mapping[str, Any]
     observations: Mapping[str, Mapping[str, Any]]
+    moving: Mapping[str, Problem]  # volumes that nothing may use now, because they are on their way
     options: Mapping[str, Any]
     services: dict[str, dict[str, Any]]
     specs: dict[str, str]
@@ -94,10 +95,12 @@ def _world(
     services = {service["name"]: service for service in sorted(compiled["services"], key=lambda one: one["name"])}
     specs = {name: digest(service["template"]) for name, service in services.items()}
     containers = owned(observations)
+    observations, moving = settled(observations, unknown_nodes(fleet, observations))
     return World(
         fleet=fleet,
         compiled=compiled,
         observations=observations,
+        moving=moving,
         options=options,
         services=services,
         specs=specs,
@@ -146,7 +149,12 @@ def _natural(slot: str) -> tuple[int, int, str]:
 def _blocked(world: World) -> dict[str, Problem]:
     unknown = unknown_nodes(world.fleet, world.observations)
     recreate = sorted(world.options.get("recreate_volumes", ()))
-    return blocked_by_volumes(world.services.values(), world.observations, unknown, recreate)
+    _homes, split = homes(world.services, world.observations)
+    apart = {service: problem for (service, _slot), problem in sorted(split.items())}
+    return {
+        **apart,
+        **blocked_by_volumes(world.services.values(), world.observations, unknown, recreate, world.moving),
+    }
 
 
 def asked_of(
@@ -164,13 +172,39 @@ def asked_of(
 def _question(world: World, blocked: Container[str]) -> Question:
     """What the scheduler is asked."""
     held = held_entries(world.services, world.slots, world.away)
+    held += _waiting(world, {(entry["service"], str(entry["slot"])) for entry in held})
     nodes = schedulable_nodes(world.fleet, world.observations)
     return question(nodes, world.services, held, blocked, world.options)
 
 
+def _waiting(world: World, held: Container[tuple[str, str]]) -> list[dict[str, Any]]:
+    """Slots that nothing holds although their own volumes are on a host: they go back there, as if they were."""
+    found, _split = homes(world.services, world.observations)
+    return [
+        {"service": service, "slot": int(slot), "node": node}
+        for (service, slot), node in sorted(found.items())
+        if (service, slot) not in held
+    ]
+
+
+def _at_home(world: World, result: dict[str, Any]) -> dict[str, Any]:
+    """The scheduler's answer without slots that would leave their own volumes behind: those have no home now."""
+    found, _split = homes(world.services, world.observations)
+    kept, homeless = [], []
+    for entry in result["placements"]:
+        service, slot, node = entry["service"], str(entry["slot"]), entry["node"]
+        home = found.get((service, slot), node)
+        if home == node or node not in world.observations:
+            kept.append(entry)
+            continue
+        why = misplaced(home, node, world.services[service], slot)
+        homeless.append({"service": service, "slot": entry["slot"], "why": why, "rejected": {}})
+    return {**result, "placements": kept, "unplaced": [*result["unplaced"], *homeless]}
+
+
 def _place(world: World, blocked: Mapping[str, Problem]) -> tuple[Placements, dict[str, Any]]:
     """Ask the scheduler; a blocked service keeps exactly what it has."""
-    result = answer(_question(world, blocked))
+    result = _at_home(world, answer(_question(world, blocked)))
     held = held_entries(world.services, world.slots, world.away)
     placed: Placements = {name: [] for name in world.services}
     for entry in result["placements"] + [entry for entry in held if entry["service"] in blocked]:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from ..errors import Problem
+from .slots import names
 
 
 def blocked_by_volumes(
@@ -15,24 +16,28 @@ def blocked_by_volumes(
     observations: Mapping[str, Mapping[str, Any]],
     unknown: Iterable[str],
     recreate: Iterable[str] = (),
+    moving: Mapping[str, Problem] | None = None,
 ) -> dict[str, Problem]:
     """{service name: why nothing of it may be started or moved}.
 
     Blocked: a volume this fleet once made on a host is gone from it (unless `recreate` names the volume), and a
-    replicated service's volume that is nowhere to be seen while hosts are unknown (it may be there).
+    replicated service's volume that is nowhere to be seen while hosts are unknown (it may be there). moving: volumes
+    that are on their way between hosts, and why nothing may use them (storage.settled).
     """
     seen = _Volumes(
         missing=_missing(observations),
         present={volume["name"] for seen in observations.values() for volume in seen["volumes"]},
         unknown=sorted(unknown),
         recreate=set(recreate),
+        moving=moving or {},
     )
     blocked: dict[str, Problem] = {}
     for service in services:
         for volume in service["volumes"]:
-            problem = _problem(service, volume, seen)
-            if problem:
-                blocked.setdefault(service["name"], problem)
+            for name in names(service, volume["name"]).values():
+                problem = _problem(service, {**volume, "name": name}, volume["name"], seen)
+                if problem:
+                    blocked.setdefault(service["name"], problem)
     return blocked
 
 
@@ -41,11 +46,14 @@ class _Volumes(NamedTuple):
     present: set[str]
     unknown: list[str]
     recreate: set[str]
+    moving: Mapping[str, Problem]
 
 
-def _problem(service: Mapping[str, Any], volume: Mapping[str, Any], seen: _Volumes) -> Problem | None:
+def _problem(service: Mapping[str, Any], volume: Mapping[str, Any], stated: str, seen: _Volumes) -> Problem | None:
     name = volume["name"]
-    if name in seen.missing and name not in seen.recreate:
+    if name in seen.moving:
+        return seen.moving[name]._replace(place=service["name"])
+    if name in seen.missing and not {name, stated} & seen.recreate:
         hosts = ", ".join(seen.missing[name])
         reason = f"volume {name} was made on {hosts} and is gone from there"
         fix = f"restore it, or accept an empty one with -e stowage_recreate_volumes={name}"

@@ -1,0 +1,226 @@
+# Copyright: Stowage contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""A host's part in moving a volume: what it has, its half of the way for the data, its containers and its records.
+
+The data goes from host to host by rsync through an sshd of its own, which serves nothing but this volume's directory,
+read-only, to one key that lives for the length of the move. Claims (/var/lib/stowage/volumes.json) say at any moment
+which copy is the true one (storage.generations); the old copy is never written to.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from typing import Any, Callable
+
+from ..errors import Problem, StowageError
+from . import host, lock, records, volumes
+from .client import PATIENCE, Engine, EngineError, connect, printable
+from .labels import ours, tampered, volume_labels
+from .transfer import Way
+
+LOCKED = ("seal", "ready", "commit", "retire", "undo")  # under this run's lease; the others disturb nobody
+SEALED = "sealed"
+Request = Mapping[str, Any]
+Found = dict[str, Any]
+
+
+def move(request: Request, root: str = "/", check: bool = False, engine: Engine | None = None) -> Found:
+    """Carry out request["mode"]: {changed, problems: [Problem as dict], seconds} and what the mode finds.
+
+    request: the parameters of module host_volume. engine: for tests.
+    """
+    began, paths = time.monotonic(), host.Paths(root)
+    found: Found = {"changed": False}
+    problems: list[Problem] = []
+    try:
+        found.update(_carry_out(engine or connect(0.0 if check else PATIENCE), paths, request, check))
+        problems = found.pop("problems", [])
+    except StowageError as error:
+        problems = error.problems
+    except EngineError as error:
+        problems = [Problem("STW-ENGINE", "Docker Engine", str(error), "see `systemctl status docker` on the host")]
+    except OSError as error:
+        reason = f"{error.strerror or error} ({printable(str(error.filename or '?'), 100)})"
+        problems = [Problem("STW-HOST", "host", reason, "look at the host's disk")]
+    told = [problem.as_dict() for problem in problems]
+    return {**found, "problems": told, "seconds": round(time.monotonic() - began, 2)}
+
+
+def _carry_out(engine: Engine, paths: host.Paths, request: Request, check: bool) -> Found:
+    mode, share = request["mode"], request["share"]
+    work = MODES[mode]
+    if mode == "look" or check:
+        return look(engine, paths, share) if mode == "look" else {"changed": True}
+    if mode not in LOCKED and mode != "close":
+        return work(engine, paths, share)
+    run = request["run"]
+    with lock.working(paths, float(request.get("lock_wait") or 0)):
+        if mode == "close":
+            try:
+                return work(engine, paths, share)
+            finally:
+                lock.unlock(run["id"], paths.root)
+        lock.refuse_other(paths, run, request.get("takeover"))
+        lock.take(paths, run)
+        return work(engine, paths, share)
+
+
+def look(engine: Engine, paths: host.Paths, share: Mapping[str, Any]) -> Found:
+    """What this host has of a volume: {volume: {driver, options, bytes, files} or None, users, free, tools, claim}.
+
+    share: fleet, volume. users: [{name, service, state, ours}] of the containers that mount it. free: bytes on the
+    Engine's disk. tools: names of the programs that are missing here. A volume that is in use has passing numbers.
+    """
+    name, listed = share["volume"], {str(one["Name"]): one for one in engine.volumes()}
+    entry, found = listed.get(name), None
+    if entry is not None:
+        count, size = Way(paths, name).measure(str(entry["Mountpoint"]))
+        found = {
+            "driver": str(entry.get("Driver", "")),
+            "options": sorted(entry.get("Options") or {}),
+            "bytes": size,
+            "files": count,
+        }
+    disk = os.statvfs(os.path.join(paths.root, "var/lib/docker"))
+    return {
+        "changed": False,
+        "volume": found,
+        "claim": volumes.claim(paths, name),
+        "users": [_user(entry, share["fleet"]) for entry in _mounting(engine, name)],
+        "free": disk.f_bavail * disk.f_frsize,
+        "missing": Way.missing_tools(),
+    }
+
+
+def _mounting(engine: Engine, volume: str) -> list[dict[str, Any]]:
+    """Listed containers, stopped ones too, that mount the volume."""
+    return [
+        entry
+        for entry in engine.containers()
+        if any(mount.get("Type") == "volume" and mount.get("Name") == volume for mount in entry.get("Mounts") or ())
+    ]
+
+
+def _user(entry: Mapping[str, Any], fleet: str) -> dict[str, Any]:
+    labels, name = entry.get("Labels") or {}, records.name_of(entry)
+    mine = ours(labels, fleet) and not tampered(name, labels)
+    return {"name": name, "service": labels.get("stowage.service", ""), "state": entry["State"], "ours": mine}
+
+
+def _open(engine: Engine, paths: host.Paths, share: Mapping[str, Any]) -> Found:
+    """On the target: the volume that the data will come into, and the key that may fetch it. share: + stack, from."""
+    name = share["volume"]
+    with lock.working(paths, 30):
+        if name not in {str(one["Name"]) for one in engine.volumes()}:
+            engine.create_volume(name, "local", {}, volume_labels(share["fleet"], share["stack"], name))
+        claim = {"fleet": share["fleet"], "stack": share["stack"], "driver": "local"}
+        marked = volumes.mark(
+            paths, name, **claim, state=volumes.INCOMING, generation=share["generation"], peer=share["from"]
+        )
+    return {"changed": marked, "key": Way(paths, name).key()}
+
+
+def _serve(engine: Engine, paths: host.Paths, share: Mapping[str, Any]) -> Found:
+    """On the source: an sshd for the volume's directory and that key. share: + address, port, key."""
+    way = Way(paths, share["volume"])
+    return {"changed": True, "host_key": way.serve(_place(engine, share), share)}
+
+
+def _fetch(engine: Engine, paths: host.Paths, share: Mapping[str, Any]) -> Found:
+    """On the target: bring the copy up to date. share: + address, port, host_key."""
+    return {"changed": True, **Way(paths, share["volume"]).fetch(_place(engine, share), share)}
+
+
+def _compare(engine: Engine, paths: host.Paths, share: Mapping[str, Any]) -> Found:
+    """On the target: fetch what changed last, then compare every byte, name, owner, mode and attribute."""
+    way, place = Way(paths, share["volume"]), _place(engine, share)
+    brought = way.fetch(place, share)
+    way.compare(place, share)
+    count, size = way.measure(place)
+    return {"changed": True, **brought, "files": count, "bytes": size}
+
+
+def _seal(engine: Engine, paths: host.Paths, share: Mapping[str, Any]) -> Found:
+    """On the source: stop who mounts the volume, then say that it goes to `to`. share: + stack, to, graces."""
+    stopped = []
+    for entry in _mounting(engine, share["volume"]):
+        user = _user(entry, share["fleet"])
+        if user["state"] not in records.RUNNING_STATES:
+            continue
+        if not user["ours"]:
+            fix = "stop it, then move the volume again"
+            place = f"container {user['name']}"
+            raise StowageError(Problem("STW-VOLUME", place, "mounts the volume and is not ours", fix))
+        engine.stop(user["name"], float(share["graces"].get(user["service"], 10.0)))
+        stopped.append(user["name"])
+    claim = volumes.claim(paths, share["volume"]) or {"generation": 1, "driver": "local"}
+    sealed = {**claim, "fleet": share["fleet"], "stack": share["stack"], "state": SEALED, "peer": share["to"]}
+    volumes.mark(paths, share["volume"], **sealed)
+    count, size = Way(paths, share["volume"]).measure(_place(engine, share))
+    return {"changed": True, "stopped": stopped, "files": count, "bytes": size}
+
+
+def _ready(engine: Engine, paths: host.Paths, share: Mapping[str, Any]) -> Found:
+    """On the target: only the lease. Nobody may plan with the half of a move."""
+    return {"changed": True}
+
+
+def _commit(engine: Engine, paths: host.Paths, share: Mapping[str, Any]) -> Found:
+    """On the target: from here on this copy is the true one."""
+    return {"changed": volumes.mark(paths, share["volume"], state=volumes.LIVE)}
+
+
+def _retire(engine: Engine, paths: host.Paths, share: Mapping[str, Any]) -> Found:
+    """On the source: the copy is an old one now; it stays, and nothing of ours mounts it."""
+    return {"changed": volumes.mark(paths, share["volume"], state=volumes.RETIRED, peer=share["to"])}
+
+
+def _undo(engine: Engine, paths: host.Paths, share: Mapping[str, Any]) -> Found:
+    """On the source: the old copy serves again. share: + stopped, the containers that were stopped for the move."""
+    changed = volumes.mark(paths, share["volume"], state=volumes.LIVE, peer="")
+    for name in share["stopped"]:
+        engine.start(name)
+    return {"changed": changed or bool(share["stopped"])}
+
+
+def _close(engine: Engine, paths: host.Paths, share: Mapping[str, Any]) -> Found:
+    """On both: the sshd, its keys, and (by the caller) the lease."""
+    return {"changed": Way(paths, share["volume"]).close()}
+
+
+def _forget(engine: Engine, paths: host.Paths, share: Mapping[str, Any]) -> Found:
+    """Remove an old copy that was kept. Refused for any other."""
+    name = share["volume"]
+    with lock.working(paths, 30):
+        claim = volumes.claim(paths, name) or {}
+        if claim.get("state") != volumes.RETIRED:
+            fix = "only a copy that was moved away is removed by this"
+            raise StowageError(Problem("STW-VOLUME", f"volume {name}", "is no old copy here", fix))
+        engine.remove_volume(name)
+        volumes.mark(paths, name, state=None)
+    return {"changed": True}
+
+
+def _place(engine: Engine, share: Mapping[str, Any]) -> str:
+    for one in engine.volumes():
+        if one["Name"] == share["volume"]:
+            return str(one["Mountpoint"])
+    raise StowageError(Problem("STW-VOLUME", f"volume {share['volume']}", "is not on this host", "observe again"))
+
+
+MODES: dict[str, Callable[[Engine, host.Paths, Mapping[str, Any]], Found]] = {
+    "look": look,
+    "open": _open,
+    "serve": _serve,
+    "seed": _fetch,
+    "seal": _seal,
+    "ready": _ready,
+    "verify": _compare,
+    "commit": _commit,
+    "retire": _retire,
+    "undo": _undo,
+    "close": _close,
+    "forget": _forget,
+}

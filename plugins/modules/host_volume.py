@@ -28,7 +28,7 @@ options:
   mode:
     description: What to do.
     type: str
-    choices: [look, open, serve, seed, seal, ready, verify, commit, retire, undo, close, forget]
+    choices: [look, open, serve, seed, seal, ready, verify, commit, retire, undo, close]
     default: look
   share:
     description: What the mode needs - C(fleet) and C(volume) always; see C(engine/moving.py).

@@ -71,7 +71,8 @@ class FakeFleet:
         self.names = list(names)
         self.down = set()
         self.broken_images = set()
-        self.hosts = {name: {"containers": {}, "volumes": [], "claims": [], "states": {}, "tasks": []} for name in names}
+        kinds = {"containers": dict, "volumes": list, "claims": list, "states": dict, "tasks": list}
+        self.hosts = {name: {kind: make() for kind, make in kinds.items()} for name in names}
         self.log = []
 
     def fleet(self):

@@ -190,19 +190,6 @@ def _close(engine: Engine, paths: host.Paths, share: Mapping[str, Any]) -> Found
     return {"changed": Way(paths, share["volume"]).close()}
 
 
-def _forget(engine: Engine, paths: host.Paths, share: Mapping[str, Any]) -> Found:
-    """Remove an old copy that was kept. Refused for any other."""
-    name = share["volume"]
-    with lock.working(paths, 30):
-        claim = volumes.claim(paths, name) or {}
-        if claim.get("state") != volumes.RETIRED:
-            fix = "only a copy that was moved away is removed by this"
-            raise StowageError(Problem("STW-VOLUME", f"volume {name}", "is no old copy here", fix))
-        engine.remove_volume(name)
-        volumes.mark(paths, name, state=None)
-    return {"changed": True}
-
-
 def _place(engine: Engine, share: Mapping[str, Any]) -> str:
     for one in engine.volumes():
         if one["Name"] == share["volume"]:
@@ -222,5 +209,4 @@ MODES: dict[str, Callable[[Engine, host.Paths, Mapping[str, Any]], Found]] = {
     "retire": _retire,
     "undo": _undo,
     "close": _close,
-    "forget": _forget,
 }

@@ -44,15 +44,13 @@ def states(paths: Paths, fleet: str) -> dict[str, dict[str, Any]]:
 
 
 def mark(paths: Paths, name: str, **values: Any) -> bool:
-    """Put values (fleet, stack, driver, generation, state, peer) into a volume's claim; None drops the whole claim.
+    """Put values (fleet, stack, driver, generation, state, peer) into a volume's claim.
 
     True if that changed it. Call it with the flock held.
     """
     claims = _claims(paths)
     before = dict(claims)
     claims[name] = {**claims.get(name, {}), **values}
-    if values.get("state", LIVE) is None:
-        del claims[name]
     if claims == before:
         return False
     _write(paths, claims)

@@ -36,7 +36,7 @@ def names(service: Mapping[str, Any], volume: str) -> dict[str, str]:
 def homes(
     services: Mapping[str, Mapping[str, Any]], observations: Mapping[str, Mapping[str, Any]]
 ) -> tuple[dict[Slot, str], dict[Slot, Problem]]:
-    """({slot: the host that has its volumes}, {slot: why it has no one home}). Slots whose volumes are new are in none."""
+    """({slot: the host with its volumes}, {slot: why it has no one home}); slots whose volumes are new are in none."""
     where: dict[str, list[str]] = {}
     for node in sorted(observations):
         for volume in observations[node]["volumes"]:

@@ -62,7 +62,7 @@ test-rollout: tools  ## On a lab: ten updates under load, a bad one, the naive o
 	STOWAGE_LONG=1 scripts/lab-test $(VENV) tests/lab/test_rollback.py tests/lab/test_rollout.py
 
 test-data: tools  ## On a lab: pinned volumes stay, and move without losing a row (8 minutes)
-	STOWAGE_LONG=1 scripts/lab-test $(VENV) tests/lab/test_volumes.py
+	STOWAGE_LONG=1 scripts/lab-test $(VENV) tests/lab/test_volumes.py tests/lab/test_volumes_shared.py
 
 faults: tools  ## Kill controllers and hosts in the middle of deploys
 	scripts/lab-test $(VENV) tests/faults

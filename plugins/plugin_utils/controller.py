@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
-from ansible_collections.stowage.fleet.plugins.module_utils import rollout, secrets, spec
+from ansible_collections.stowage.fleet.plugins.module_utils import rollout, secrets, spec, storage
 from ansible_collections.stowage.fleet.plugins.module_utils.canonical import plain, text_digest
 from ansible_collections.stowage.fleet.plugins.module_utils.discovery import api as discovery
 from ansible_collections.stowage.fleet.plugins.module_utils.errors import Problem, StowageError, raise_all
@@ -151,7 +151,9 @@ def compiled_stacks(fleet: Mapping[str, Any], task_vars: Mapping[str, Any], temp
         whole["files"].update(made["files"])
         whole["warnings"] += made["warnings"]
         whole["stacks"].append(stack)
-    raise_all(problems)
+    classes = storage.read_classes(plain(variable(task_vars, templar, "stowage_storage_classes")))
+    whole["services"], misused = storage.place_volumes(whole["services"], classes, fleet["name"])
+    raise_all([*problems, *misused])
     return whole
 
 

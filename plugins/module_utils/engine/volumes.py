@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -82,6 +83,7 @@ def ensure(engine: Engine, paths: Paths, share: Mapping[str, Any], check: bool =
         problem = _moved(name, claims.get(name) or {}) or _problem(
             name, volume, present.get(name), name in claims, share.get("recreate_volumes") or ()
         )
+        problem = problem or _directory(paths, name, volume, check)
         if problem is None and name not in present and not check:
             problem = _create(engine, share["fleet"], name, volume)
         if problem is not None:
@@ -92,7 +94,8 @@ def ensure(engine: Engine, paths: Paths, share: Mapping[str, Any], check: bool =
         if "generation" in claims.get(name, {}):
             # A sealed copy that the plan chose serves again: its move was given up.
             claim = {**claims[name], **claim, "state": LIVE, "peer": ""}
-        if not volume.get("external") and claims.get(name) != claim:
+        # What is on a network file system is not lost with this host's volume: nothing to claim.
+        if not volume.get("external") and not volume.get("mount") and claims.get(name) != claim:
             claims[name], changed = claim, True
     if changed and not check:
         # After the volumes: a claim without a volume would block them for ever.
@@ -144,6 +147,20 @@ def _difference(place: str, volume: Definition, present: Mapping[str, Any]) -> P
     differing = sorted(key for key in {*found, *stated} if found.get(key) != stated.get(key))
     if differing and stated:
         return Problem("STW-VOLUME", place, f"has other driver_opts: {', '.join(differing)} differ", fix)
+    return None
+
+
+def _directory(paths: Paths, name: str, volume: Definition, check: bool) -> Problem | None:
+    """Make the directory that a volume of a storage class is; never beside a mount that is not there."""
+    mount = volume.get("mount")
+    if not mount:
+        return None
+    place = os.path.join(paths.root, str(mount).lstrip("/"))
+    if not os.path.ismount(place):
+        fix = "see `systemctl status` of its mount unit, or run stowage.fleet.bootstrap"
+        return Problem("STW-STORAGE", f"volume {name}", f"{mount} is not mounted on this host", fix)
+    if not check:
+        os.makedirs(os.path.join(paths.root, volume["driver_opts"]["device"].lstrip("/")), mode=0o755, exist_ok=True)
     return None
 
 

@@ -204,7 +204,7 @@ def _host_problems(world: World, wish: Wish, source: str) -> list[Problem]:
         problems.append(Problem("STW-VOLUME", f"host {wish.to}", reason, "make room, or name another host"))
     for node, look in ((source, there), (wish.to, here)):
         if look["missing"]:
-            fix = "run stowage.fleet.bootstrap with stowage_storage_tools: true, or install them"
+            fix = "run stowage.fleet.bootstrap, whose role storage installs them"
             problems.append(Problem("STW-TOOLS", f"host {node}", f"has no {', '.join(look['missing'])}", fix))
     for user in there["users"]:
         if not user["ours"] and user["state"] == "running":

@@ -133,7 +133,26 @@ def scheduled(service: Mapping[str, Any]) -> dict[str, Any]:
         "max_replicas_per_node": placement["max_replicas_per_node"],
         "strategy": placement.get("strategy") or "spread",
         "hosts": list(placement.get("hosts") or []),
-        # A volume of one slot does not bind the others: storage.slots sees to those.
-        "volumes": sorted({volume["name"] for volume in service["volumes"] if "{{" not in volume["name"]}),
+        "volumes": _volumes(service),
         **{key: placement[key] for key in STATED if placement.get(key) is not None},
     }
+
+
+def _volumes(service: Mapping[str, Any]) -> list[Any]:
+    """What binds the service to hosts. A volume of one slot does not bind the others: storage.slots sees to those."""
+    plain = {volume["name"] for volume in service["volumes"] if "{{" not in volume["name"] and not volume.get("class")}
+    classed = {
+        volume["name"]: {
+            "name": volume["name"],
+            "shared": bool(volume.get("mount")),
+            "class": volume["class"],
+            **_size(volume),
+        }
+        for volume in service["volumes"]
+        if volume.get("class")
+    }
+    return [*sorted(plain), *(classed[name] for name in sorted(classed))]
+
+
+def _size(volume: Mapping[str, Any]) -> dict[str, int]:
+    return {"size": volume["size"]} if volume.get("size") else {}

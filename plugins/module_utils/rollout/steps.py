@@ -83,8 +83,11 @@ def _names(changes: Iterable[Change]) -> list[str]:
 
 def _stop_first(change: Change, services: Mapping[str, Mapping[str, Any]]) -> bool:
     service = services.get(change["service"])
-    # A move never shares a host with what it replaces: nothing forces its old container to go first.
-    return change["change"] == "replace" and service is not None and service["update"]["order"] == "stop-first"
+    if service is None:
+        return False
+    # A move never shares a host with what it replaces: only a single writer has its old container go first.
+    alone = change["change"] == "move" and any(volume.get("single_writer") for volume in service["volumes"])
+    return alone or (change["change"] == "replace" and service["update"]["order"] == "stop-first")
 
 
 def _by_node(changes: Iterable[Change], entry: Any) -> dict[str, dict[str, Any]]:

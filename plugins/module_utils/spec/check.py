@@ -103,10 +103,26 @@ def _objects(findings: Findings, normal: Mapping[str, Any]) -> None:
                     fix = "use letters, digits, - _ . and at most 63 of them"
                     findings.add(path, "STW-NAME", f"{kind[:-1]} name {show(given)} is not usable", fix)
             findings.labels((kind, name, "labels"), item.get("labels"))
+            _storage(findings, (kind, name), item)
             sources = [source for source in ("file", "content", "external") if item.get(source)]
             if kind != "volumes" and len(sources) != 1 and "environment" not in item and "driver" not in item:
                 reason = f"has {' and '.join(sources) or 'no file'}"
                 findings.add((kind, name), "STW-REFERENCE", reason, "give one file")
+
+
+def _storage(findings: Findings, path: tuple[str, str], item: Mapping[str, Any]) -> None:
+    """A volume's class decides how it is made: nothing else may."""
+    own = item.get("x-stowage") or {}
+    if own.get("class") and not _OBJECT.fullmatch(own["class"]):
+        reason = f"{show(own['class'])} is no name of a storage class"
+        findings.add((*path, "x-stowage", "class"), "STW-STORAGE", reason, "name one of stowage_storage_classes")
+    if own.get("size") and not own.get("class"):
+        fix = "give it a class, or leave size out"
+        findings.add((*path, "x-stowage", "size"), "STW-STORAGE", "a size counts only within a class", fix)
+    for key in ("external", "driver", "driver_opts"):
+        if own.get("class") and item.get(key) and (key, item[key]) != ("driver", "local"):
+            reason = f"{key} and a storage class exclude each other"
+            findings.add((*path, key), "STW-STORAGE", reason, "leave one of them out")
 
 
 def _networks(findings: Findings, networks: Mapping[str, Any]) -> None:

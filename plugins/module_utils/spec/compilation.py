@@ -269,9 +269,16 @@ def _volumes(stack: str, normal: Mapping[str, Any], service: Mapping[str, Any]) 
             "driver_opts": dict(stated.get("driver_opts", {})),
             "labels": dict(stated.get("labels", {})),
             "external": bool(stated.get("external", False)),
+            **_storage(stated.get("x-stowage") or {}),
         }
         for source, stated in sorted((source, normal["volumes"][source] or {}) for source in sources)
     ]
+
+
+def _storage(own: Mapping[str, Any]) -> dict[str, Any]:
+    """A volume's storage class and size in bytes, as far as they are stated."""
+    size = {"size": int(own["size"])} if own.get("size") else {}
+    return {**({"class": own["class"]} if own.get("class") else {}), **size}
 
 
 def _ready_timeout(health: Mapping[str, Any] | None, tested: bool) -> float:

@@ -38,6 +38,14 @@ driver_opts | applied | labels | applies | applies | as Swarm
 external | applied | external | applies | applies | as Swarm: must exist on the host
 labels | applied | labels | applies | applies | as Swarm
 x-cluster-spec | warned | any | applies | ignores | no effect: there are no cluster volumes
+x-stowage | applied | section:volumes.*.x-stowage | ignores | ignores | see its keys
+""",
+    ),
+    *rows(
+        "volumes.*.x-stowage",
+        """
+class | applied | string | unknown | unknown | a storage class of the inventory: its hosts, and what it is made on
+size | applied | size | unknown | unknown | what a new volume takes of the class's capacity on a host
 """,
     ),
     *rows(

@@ -4,8 +4,9 @@
 
 from __future__ import annotations
 
+from .classes import place_volumes, read_classes
 from .generations import settled
 from .pins import blocked_by_volumes
 from .slots import homes, misplaced
 
-__all__ = ["blocked_by_volumes", "homes", "misplaced", "settled"]
+__all__ = ["blocked_by_volumes", "homes", "misplaced", "place_volumes", "read_classes", "settled"]

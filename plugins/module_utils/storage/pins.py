@@ -34,6 +34,8 @@ def blocked_by_volumes(
     blocked: dict[str, Problem] = {}
     for service in services:
         for volume in service["volumes"]:
+            if volume.get("mount"):
+                continue  # it is wherever its class is mounted
             for name in names(service, volume["name"]).values():
                 problem = _problem(service, {**volume, "name": name}, volume["name"], seen)
                 if problem:

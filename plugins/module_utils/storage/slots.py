@@ -46,7 +46,7 @@ def homes(
     for name, service in services.items():
         for volume in service["volumes"]:
             for slot, filled in names(service, volume["name"]).items():
-                if not slot or filled not in where:
+                if not slot or volume.get("mount") or filled not in where:
                     continue
                 known = found.setdefault((name, slot), where[filled][0])
                 if where[filled] != [known]:

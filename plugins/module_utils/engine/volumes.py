@@ -10,6 +10,7 @@ from typing import Any
 
 from ..canonical import dumps
 from ..errors import Problem, show
+from . import owners
 from .client import Engine, EngineError
 from .files import write_atomic
 from .host import Paths, read_json
@@ -160,7 +161,9 @@ def _directory(paths: Paths, name: str, volume: Definition, check: bool) -> Prob
         fix = "see `systemctl status` of its mount unit, or run stowage.fleet.bootstrap"
         return Problem("STW-STORAGE", f"volume {name}", f"{mount} is not mounted on this host", fix)
     if not check:
-        os.makedirs(os.path.join(paths.root, volume["driver_opts"]["device"].lstrip("/")), mode=0o755, exist_ok=True)
+        os.makedirs(os.path.join(paths.root, str(volume["directory"]).lstrip("/")), mode=0o755, exist_ok=True)
+        if volume.get("single_writer"):
+            owners.own(name, volume["directory"], paths.root)
     return None
 
 

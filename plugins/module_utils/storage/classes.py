@@ -12,6 +12,7 @@ from ..errors import Problem, raise_all, show
 
 CODE = "STW-STORAGE"
 ROOT = "/srv/stowage"
+OWNED = "/run/stowage/owned"
 PACKAGES = {  # Debian's, by file system type
     "nfs": ["nfs-common"],
     "nfs4": ["nfs-common"],
@@ -128,7 +129,7 @@ def _unit(one: Class) -> str:
         "Wants=network-online.target",
         # Before Docker: containers that start with the host find their data. A mount that fails holds nothing up.
         "After=network-online.target glusterd.service",
-        "Before=docker.service",
+        "Before=docker.service stowage-owners.service",
         "",
         "[Mount]",
         f"What={one.source}",
@@ -165,9 +166,12 @@ def place_volumes(
 
 
 def _directory(one: Class, fleet: str, volume: str) -> dict[str, Any]:
-    device = f"{one.path}/{fleet}/{volume}"
+    directory = f"{one.path}/{fleet}/{volume}"
+    # A single writer's directory is reached through a link that only the host has that owns it now (engine.owners).
+    device = f"{OWNED}/{volume}" if one.single_writer else directory
     options = {"type": "none", "o": "bind", "device": device}
-    return {"driver": "local", "driver_opts": options, "mount": one.path, "single_writer": one.single_writer}
+    found = {"driver": "local", "driver_opts": options, "mount": one.path, "directory": directory}
+    return {**found, "single_writer": one.single_writer}
 
 
 def _too_many(service: Mapping[str, Any], volume: Mapping[str, Any], one: Class) -> list[Problem]:

@@ -22,7 +22,12 @@ def test_a_host_mounts_the_classes_it_has():
         ("shared", "srv-stowage-shared.mount", "/srv/stowage/shared", ["nfs-common"]),
     ]
     text = units[0]["text"].splitlines()
-    for line in ("What=n1:/v", "Where=/srv/stowage/db-disk", "Type=glusterfs", "Before=docker.service"):
+    for line in (
+        "What=n1:/v",
+        "Where=/srv/stowage/db-disk",
+        "Type=glusterfs",
+        "Before=docker.service stowage-owners.service",
+    ):
         assert line in text
     assert "Options=backup-volfile-servers=n2" in text
     assert not any(line.startswith("Options") for line in units[1]["text"].splitlines())
@@ -65,14 +70,16 @@ def placed(order="stop-first", **given):
 
 
 def test_a_volume_of_a_class_is_a_directory_there():
-    (found,), problems = placed()
-    assert problems == []
-    assert found["volumes"][0]["driver_opts"] == {
-        "type": "none",
-        "o": "bind",
-        "device": "/srv/stowage/db/test/shop_data",
-    }
-    assert found["volumes"][0]["mount"] == "/srv/stowage/db"
+    described = classes.read_classes({"many": NFS, "db": ALONE})
+    wanted = service("db", volumes=[{**volume("a"), "class": "many"}, {**volume("b"), "class": "db"}, volume("c")])
+    (found,), _problems = classes.place_volumes([wanted], described, "test")
+    assert [one.get("directory") for one in found["volumes"]] == [
+        "/srv/stowage/many/test/a",
+        "/srv/stowage/db/test/b",
+        None,
+    ]
+    devices = [one["driver_opts"].get("device") for one in found["volumes"]]
+    assert devices == ["/srv/stowage/many/test/a", "/run/stowage/owned/b", None]
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,7 @@ def fleet(bootstrapped):
         bootstrapped.shell(
             node,
             "systemctl disable --now srv-stowage-shared.mount; rm -f /etc/systemd/system/srv-stowage-shared.mount;"
-            "docker volume ls -q -f label=stowage.stack=shop | xargs -r docker volume rm",
+            "docker volume ls -q -f label=stowage.stack=shop | xargs -r docker volume rm || true",
         )
     bootstrapped.shell(
         server, f"gluster --mode=script volume stop shared; gluster --mode=script volume delete shared; rm -rf {brick}"

@@ -32,14 +32,9 @@ class Relations:
             for one in service.affinities:
                 if one.required and one.anti:
                     self._repelled.setdefault((one.service, one.group), []).append((service.name, one.domain))
-
-    def involves(self, service: Service) -> bool:
-        """True if the service has, or is named by, an affinity that is more than a wish."""
-        named = self._repelled and ((service.name, "") in self._repelled or any(self._groups(service)))
-        return bool(named) or any(one.required for one in service.affinities)
-
-    def _groups(self, service: Service) -> Iterator[tuple[str, str]]:
-        return (("", group) for group in service.groups if ("", group) in self._repelled)
+        self.involved = {one.name for one in state.request.services if any(each.required for each in one.affinities)}
+        for name, group in self._repelled:  # who has, or is named by, an affinity that is more than a wish
+            self.involved.update([name] if name else self.members.get(group, ()))
 
     def targets(self, affinity: Affinity) -> list[str]:
         """The services that an affinity names."""

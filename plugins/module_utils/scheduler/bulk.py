@@ -10,21 +10,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from heapq import heappush
 from itertools import repeat
 from typing import NamedTuple
 
 from .domains import NONE, flags
 from .gates import Gates, Rules
-from .model import SHARE, Affinity, Service, Slot
+from .model import SHARE, Affinity, Node, Service, Slot
 from .ranked import BITS, LOW, Ranked
 from .state import Facts, State
 from .strategies import share_after
 
 SMALL = 64  # hosts that the tree scores whole
-EXTRA = 8  # more of them
 MOST_DOMAINS = 32
-OVER = 1.5  # candidates for each replica, and
+FIRST = (1.1, 2)  # candidates for each replica, and beside: for the first half of a plan's replicas
+SECOND = (1.5, 8)  # and for the second, which levels out what the first left uneven
 LEAN = 0.9  # of what a replica weighs on a host is added to its load: this many do although small hosts fill up sooner
 AGAIN = 0.5  # of the hosts got something: sort anew, what is placed now is smaller
 LEVEL = 48  # where the number of replicas on a domain stands in an entry
@@ -56,15 +55,17 @@ class Wish(NamedTuple):
 class Bulk:
     """Places whole services over one run."""
 
-    def __init__(self, state: State, rules: Rules) -> None:
-        """Nothing ranked yet."""
+    def __init__(self, state: State, rules: Rules, pending: int) -> None:
+        """pending: replicas that miss a place."""
         self.state, self.rules, self.filters = state, rules, rules.filters
+        self.left = pending // 2  # of the first half
         self._ranked: dict[int, Ranked] = {}
         self._domains: dict[tuple[int, str], list[int]] = {}
         self._classes: list[int] = []  # per host, which of the shapes it has
         self._shapes: list[tuple[int, ...]] = []  # distinct capacities
-        self._units: list[tuple[float, ...]] = []
-        self._hosts = len(set(self.filters.domains.of(HOST))) == len(state.nodes)
+        self._units: list[list[float]] = []
+        self.loads = [node.share << BITS | node.index for node in state.nodes]
+        self.frees = [node.free for node in state.nodes]
 
     def place(self, service: Service, slots: list[Slot], gates: Gates) -> bool:
         """Place all these slots; False if that is not as simple, then none is placed."""
@@ -83,6 +84,7 @@ class Bulk:
         if wish is None:
             return False
         search = Search(self, self._sorted(ranked, service, len(slots)), service, gates)
+        search.most = self.most(len(slots))
         search.run(self._allowed(gates, wish), quota, len(slots))
         found, refused = search.found, search.refused
         found.sort()
@@ -93,10 +95,9 @@ class Bulk:
             (found[: len(slots)], found[len(slots) :]) if quota is None else _share_out(found, quota, len(slots))
         )
         nodes = self.state.nodes
+        ranked.back(refused, rest if len(chosen) == len(slots) else found)
         if len(chosen) < len(slots):
-            ranked.back(refused, [nodes[entry & LOW] for entry in found])
             return False
-        ranked.back(refused, [nodes[entry & LOW] for entry in rest])
         self._commit(service, slots, chosen, gates, ranked)
         following = nodes[rest[0] & LOW].name if rest else ""
         self._note(service, slots, chosen, len(found), following)
@@ -110,13 +111,15 @@ class Bulk:
         if service.classes or (len(service.demands) > 1 and service.demands[-1][0] > 1):
             mask &= self.filters.equipped(service)
         if mask not in self._ranked:
-            self._ranked[mask] = Ranked(self.state.nodes, self.filters.nodes(mask))
+            self._ranked[mask] = Ranked(self.loads, [node.index for node in self.filters.nodes(mask)])
         return self._ranked[mask]
 
     def _quota(self, service: Service, gates: Gates, wanted: int) -> tuple[bool, Quota | None]:
         """Whether its count rules and preferences can be met by dividing it over the domains of one key, and how."""
         limits = [
-            one for one in gates.limits if not (one.rule.kind == "max_per" and one.rule.key == HOST and self._hosts)
+            one
+            for one in gates.limits
+            if not (one.rule.kind == "max_per" and one.rule.key == HOST and self._distinct())
         ]
         keys = {*service.preferences, *(one.rule.key for one in gates.balance), *(one.rule.key for one in limits)}
         if not keys:
@@ -141,6 +144,10 @@ class Bulk:
             base = [max(0, limits[0].rule.number - one) for one in level]
             return True, Quota(key, ids, base, level, [False] * len(level), 0, False)
         return True, _even((key, ids), domains, level, wanted)
+
+    def _distinct(self) -> bool:
+        """True if no two hosts have the same hostname."""
+        return len(self.filters.domains.names(HOST)) == len(self.state.nodes)
 
     def domains(self, mask: int, key: str) -> list[int]:
         """The domains of some hosts, ascending; none if a host lacks the key or if they are too many."""
@@ -174,8 +181,13 @@ class Bulk:
         reach = gates.reach & wish.hosts
         return b"" if reach == self.filters.all else flags(reach, len(self.state.nodes))
 
+    def most(self, wanted: int) -> int:
+        """How many candidates to look at for so many replicas."""
+        over, more = FIRST if self.left > 0 else SECOND
+        return int(wanted * over) + more
+
     def _sorted(self, ranked: Ranked, service: Service, wanted: int) -> Ranked:
-        if len(ranked.base) < int(wanted * OVER) + EXTRA or len(ranked.heap) > len(ranked.members) * AGAIN:
+        if len(ranked.base) < self.most(wanted) or len(ranked.heap) > len(ranked.members) * AGAIN:
             ranked.sort(self._leans(service))
         return ranked
 
@@ -191,41 +203,41 @@ class Bulk:
         ]
         return [weights[kind] for kind in self._classes]
 
-    def units(self) -> list[tuple[float, ...]]:
-        """Per host and dimension, the part of SHARE that one unit is."""
+    def units(self) -> list[list[float]]:
+        """By dimension and host, the part of SHARE that one unit is."""
         if not self._units:
-            self._units = [tuple([SHARE / (whole or 1) for whole in node.capacity]) for node in self.state.nodes]
+            dimensions = range(len(self.state.request.dimensions))
+            self._units = [[SHARE / (node.capacity[at] or 1) for node in self.state.nodes] for at in dimensions]
         return self._units
 
+    def touch(self, node: Node) -> None:
+        """Tell that somebody else placed something on a host."""
+        self.loads[node.index] = node.share << BITS | node.index
+
     def _commit(self, service: Service, slots: list[Slot], chosen: list[int], gates: Gates, ranked: Ranked) -> None:
-        state, nodes, heap, lean = self.state, self.state.nodes, ranked.heap, ranked.lean
-        homes = [nodes[entry & LOW] for entry in chosen]
+        """Place the replicas on the chosen hosts: State.place() for all of them, where nothing is granted."""
+        state, nodes, loads = self.state, self.state.nodes, self.loads
+        positions = [entry & LOW for entry in chosen]
+        homes = [nodes[at] for at in positions]
         if gates.simple:
             counts = state.counts[service.name]
             state.places[service.name].update(zip(slots, homes))
-            counts.update(dict.fromkeys([entry & LOW for entry in chosen], 1))
+            counts.update(dict.fromkeys(positions, 1))
             demands = service.demands
-            if len(demands) == 2:
-                (one, part), (other, piece) = demands
-                for entry, node in zip(chosen, homes):
-                    free = node.free
-                    free[one] -= part
-                    free[other] -= piece
-                    node.count += 1
-                    node.share = entry >> BITS
-                    heappush(heap, entry + lean[entry & LOW])
-            else:
-                for entry, node in zip(chosen, homes):
-                    for at, part in demands:
-                        node.free[at] -= part
-                    node.count += 1
-                    node.share = entry >> BITS
-                    heappush(heap, entry + lean[entry & LOW])
+            for entry, at, node in zip(chosen, positions, homes):
+                free = node.free
+                for dimension, part in demands:
+                    free[dimension] -= part
+                node.count += 1
+                node.share = entry >> BITS
+                loads[at] = entry
         else:
             for slot, node in zip(slots, homes):
                 state.place(service, slot, node)
-                ranked.mend(node)
-        state.cursor = homes[-1].index + 1
+                self.touch(node)
+        ranked.enter(positions)
+        state.cursor = positions[-1] + 1
+        self.left -= len(slots)
 
     def _note(self, service: Service, slots: list[Slot], chosen: list[int], room: int, following: str) -> None:
         nodes = self.state.nodes
@@ -241,15 +253,16 @@ class Search:
 
     def __init__(self, bulk: Bulk, ranked: Ranked, service: Service, gates: Gates) -> None:
         """None found yet."""
+        self.loads, self.frees = bulk.loads, bulk.frees
         self.nodes, self.ranked, self.service, self.gates = bulk.state.nodes, ranked, service, gates
-        self.units = bulk.units()
+        self.units, self.most = bulk.units(), 0
         self.found: list[int] = []  # share after placing << BITS | position
         self.refused: list[int] = []  # entries
         self.counts = bulk.state.counts[service.name] if bulk.state.places[service.name] else NO_COUNTS
 
     def run(self, allowed: bytes, quota: Quota | None, wanted: int) -> None:
         """Find enough candidates, a few more than are wanted, or all that there are."""
-        counts, most = self.counts, int(wanted * OVER) + EXTRA
+        counts, most = self.counts, self.most
         judge = self._plain if self.gates.simple and len(self.service.demands) == 2 else self._judge
         while True:
             chunk = self.ranked.take(most)
@@ -267,38 +280,40 @@ class Search:
 
     def _plain(self, chunk: list[int]) -> None:
         """Judge hosts by two plain amounts: the innermost loop of a plan."""
-        nodes, units, lean, found, refused = self.nodes, self.units, self.ranked.lean, self.found, self.refused
+        loads, frees, lean, found, refused = self.loads, self.frees, self.ranked.lean, self.found, self.refused
         (one, part), (other, piece) = self.service.demands
+        unit, measure, wrong = self.units[one], self.units[other], []
         for entry in chunk:
             at = entry & LOW
-            node = nodes[at]
-            load = node.share << BITS | at
+            load = loads[at]
             if load + lean[at] != entry:
-                self.ranked.mend(node)
+                wrong.append(at)
                 continue
-            free, unit = node.free, units[at]
+            free = frees[at]
             left, rest = free[one] - part, free[other] - piece
             if left < 0 or rest < 0:
                 refused.append(entry)
                 continue
-            share, less = left * unit[one], rest * unit[other]
+            share, less = left * unit[at], rest * measure[at]
             if less < share:  # noqa: PLR1730  (min() doubles the time)
                 share = less
             after = (SHARE - int(share)) << BITS | at
             found.append(after if after > load else load)
+        self.ranked.enter(wrong)
 
     def _judge(self, chunk: list[int]) -> None:
         """Judge hosts by any test."""
-        nodes, lean, fits, service = self.nodes, self.ranked.lean, self.gates.solid, self.service
+        nodes, loads, lean, fits, service = self.nodes, self.loads, self.ranked.lean, self.gates.solid, self.service
+        wrong = []
         for entry in chunk:
             at = entry & LOW
-            node = nodes[at]
-            if (node.share << BITS | at) + lean[at] != entry:
-                self.ranked.mend(node)
-            elif not fits(node):
+            if loads[at] + lean[at] != entry:
+                wrong.append(at)
+            elif not fits(nodes[at]):
                 self.refused.append(entry)
             else:
-                self.found.append(share_after(service, node) << BITS | at)
+                self.found.append(share_after(service, nodes[at]) << BITS | at)
+        self.ranked.enter(wrong)
 
 
 def _even(over: tuple[str, Sequence[int]], domains: list[int], level: list[int], wanted: int) -> Quota:

@@ -27,6 +27,30 @@ class Reasons:
         """The reason of what runs on a host and still suits it: one value for all of them."""
         return _stays(node, f"runs on {node.name}, which still suits it")
 
+    def tell(self, service: Service, items: list[tuple[Slot, Node]], reasons: dict[str, dict[str, Any]]) -> None:
+        """Add the reasons of all replicas of a service. What is new and has no story is most of a first plan."""
+        name, strategy, state = service.name, service.strategy, self.state
+        known, words, used = state.facts.of(name), WORDS[strategy], bool(service.demands)
+        special = service.everywhere or service.volumes or state.evicted
+        for slot, node in items:
+            facts = known.get(slot)
+            if special or facts is None or facts[1] or not facts[2]:
+                reasons[f"{name}.{slot}"] = self.of(service, slot, node)
+                continue
+            room, _all_hosts, following, before, share = facts
+            host, after = node.name, f", {share // 10000} % used after" if used else ""
+            here = f"{before} of it here before{after}; next {following}"
+            reasons[f"{name}.{slot}"] = {
+                "decision": "new",
+                "node": host,
+                "why": f"{host}: {words} of {room} hosts compared ({here})",
+                "strategy": strategy,
+                "hosts_compared": room,
+                "runner_up": following,
+                "replicas_here_before": before,
+                "used_permille": share // 1000,
+            }
+
     def of(self, service: Service, slot: Slot, node: Node) -> dict[str, Any]:
         """The reason of one replica."""
         key = (service.name, slot)

@@ -5,13 +5,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import cached_property
 
 from .affinity import Relations
 from .counting import BALANCE, Counter
 from .domains import flags
 from .filters import MAX_PER_NODE, PORTS, RESOURCES, STORAGE, Failure, Filters
 from .grants import free_devices, free_ports, new_sizes
-from .model import CPUS, MEMORY, SHARE, Node, Service
+from .model import CPUS, MEMORY, SHARE, CountRule, Node, Service
 from .state import State
 from .words import amount, amount_pair
 
@@ -48,30 +49,41 @@ class Gates:
     def __init__(self, rules: Rules, service: Service, staying: bool) -> None:
         """Take the run's rules; staying: for replicas that run where they are asked for."""
         self.rules, self.service, self.staying = rules, service, staying
-        state, filters, relations = rules.state, rules.filters, rules.relations
+        filters = rules.filters
         self.reach = filters.all  # the hosts that affinities leave
-        found = list(service.rules)
-        if service.affinities or service.groups or relations.involves(service):
-            self.reach &= ~relations.barred(service)
-            found += relations.own(service)
-            if not staying:
-                self.reach &= relations.drawn(service)
-                found += relations.gathers(service)
-        usable = filters.open(service) if found else 0
-        self.counters = [
-            Counter(rule, filters.domains, usable, state.counts[service.name])
-            for rule in found
-            if not (staying and rule.kind in BALANCE)
-        ]
+        self.counters: list[Counter] = []
+        found = [*service.rules]
+        if service.name in rules.relations.involved:
+            found += self._relate(rules.relations)
+        if found:
+            usable, counts = filters.open(service), rules.state.counts[service.name]
+            kept = [rule for rule in found if not (staying and rule.kind in BALANCE)]
+            self.counters = [Counter(rule, filters.domains, usable, counts) for rule in kept]
         self.balance = [counter for counter in self.counters if counter.rule.kind in BALANCE]
         self.limits = [counter for counter in self.counters if counter.rule.kind not in BALANCE]
-        pieces = rules.parts and any(at not in rules.plain for at, _part in service.demands)
-        self.simple = not (service.ports or service.ranges or service.classes or pieces)  # no grants
+        self.pieces = rules.parts and any(at not in rules.plain for at, _part in service.demands)
+        self.simple = not (service.ports or service.ranges or service.classes or self.pieces)  # no grants
         limited = service.max_per_node or found or self.reach != filters.all
         self.plain = self.simple and not limited  # nothing but plain amounts matters
-        self.pieces = pieces
-        self.solid = self._test()  # all but the counters, which change with each replica of the service
-        self.fits = _all([self.solid, *(counter.passes for counter in self.counters)])
+
+    def _relate(self, relations: Relations) -> list[CountRule]:
+        """Narrow the reach by affinities. Returns those that are rules about its own replicas."""
+        self.reach &= ~relations.barred(self.service)
+        found = relations.own(self.service)
+        if not self.staying:
+            self.reach &= relations.drawn(self.service)
+            found += relations.gathers(self.service)
+        return found
+
+    @cached_property
+    def solid(self) -> Test:
+        """Whether a host has room for one more replica, but for the counters: they change with each replica."""
+        return self._test()
+
+    @cached_property
+    def fits(self) -> Test:
+        """Whether a host takes one more replica."""
+        return _all([self.solid, *(counter.passes for counter in self.counters)])
 
     def _test(self) -> Test:
         """A test of hosts: is there room for one more replica, but for the counters?"""

@@ -53,7 +53,7 @@ class Placer:
         self.state, self.rules, self.wanted = state, rules, wanted
         self.full: set[tuple[object, ...]] = set()  # kinds of services for which no host has room any more
         self.order = Order(state, rules.filters, rules.relations)
-        self.bulk = Bulk(state, rules)
+        self.bulk = Bulk(state, rules, sum(map(len, wanted.values())))
         self._batch: Batch | None = None
         self.tree = Tree(state, rules, self.order, {name: len(slots) for name, slots in wanted.items()})
 
@@ -155,6 +155,7 @@ class Placer:
         """Place one replica and note the numbers behind it."""
         before = self.state.counts[service.name].get(node.index, 0)
         self.state.place(service, slot, node)
+        self.bulk.touch(node)
         if gates.counters:
             gates.placed(node)
         self.state.facts[(service.name, slot)] = Facts(*facts[:3], before, node.share)

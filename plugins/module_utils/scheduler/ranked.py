@@ -5,15 +5,14 @@ that got something since. An entry is one integer, load << BITS | position; ever
 dominant share and a little more on small hosts: what a replica of the size that is placed at the time weighs there.
 
 Only the host's own load is in an entry, never what a service asks, so an entry goes wrong only when others put
-something on the host; it is mended when it comes up.
+something on the host; it is entered anew when it comes up.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from heapq import heappop, heappush
-
-from .model import Node
+from operator import add
 
 BITS = 17  # positions: reading.MOST_NODES
 LOW = (1 << BITS) - 1
@@ -22,24 +21,24 @@ LOW = (1 << BITS) - 1
 class Ranked:
     """Some hosts, the least loaded first."""
 
-    __slots__ = ("base", "heap", "lean", "members", "nodes")
+    __slots__ = ("base", "heap", "lean", "loads", "members")
 
-    def __init__(self, nodes: Sequence[Node], members: list[Node]) -> None:
-        """nodes: all of the fleet, by position."""
-        self.nodes, self.members = nodes, members
+    def __init__(self, loads: list[int], members: list[int]) -> None:
+        """loads: share << BITS | position of all hosts, kept right by others. members: positions of these hosts."""
+        self.loads, self.members = loads, members
         self.base: list[int] = []  # descending
         self.heap: list[int] = []
         self.lean: list[int] = []
 
     def sort(self, lean: list[int]) -> None:
         """Sort all anew; nothing may be taken at this time. lean: per host, what is added to its load << BITS."""
-        self.lean = lean
-        self.base = [(node.share << BITS | node.index) + lean[node.index] for node in self.members]
+        self.lean, members = lean, self.members
+        self.base = list(map(add, map(self.loads.__getitem__, members), map(lean.__getitem__, members)))
         self.base.sort(reverse=True)
         self.heap.clear()
 
     def take(self, most: int) -> list[int]:
-        """About so many entries, the lowest; some may be wrong: mend() them. Others must be given back."""
+        """About so many entries, the lowest; some may be wrong. Each host must be given back, or entered anew."""
         base, heap = self.base, self.heap
         chunk = base[-most:]
         del base[-most:]
@@ -50,17 +49,18 @@ class Ranked:
             chunk.append(heappop(heap))
         return chunk
 
-    def mend(self, node: Node) -> None:
-        """Enter a host anew that was taken."""
-        heappush(self.heap, (node.share << BITS | node.index) + self.lean[node.index])
+    def enter(self, positions: Iterable[int]) -> None:
+        """Enter hosts anew that were taken."""
+        heap, loads, lean = self.heap, self.loads, self.lean
+        for at in positions:
+            heappush(heap, loads[at] + lean[at])
 
-    def back(self, entries: list[int], nodes: Iterable[Node]) -> None:
-        """Enter hosts again that were taken and got nothing."""
-        lean = self.lean
-        found = entries + [(node.share << BITS | node.index) + lean[node.index] for node in nodes]
-        found.sort(reverse=True)
-        base = self.base
+    def back(self, entries: list[int], found: Iterable[int]) -> None:
+        """Enter hosts again that were taken and got nothing. found: anything that has their positions in it."""
+        loads, lean, base = self.loads, self.lean, self.base
+        again = entries + [loads[at] + lean[at] for one in found for at in [one & LOW]]
+        again.sort(reverse=True)
         last = base[-1] if base else 0
-        base += found
-        if found and last and last < found[0]:
+        base += again
+        if again and last and last < again[0]:
             base.sort(reverse=True)

@@ -93,18 +93,7 @@ def _order(entry: Mapping[str, Any]) -> tuple[str, tuple[int, int, str]]:
 
 
 def _result(state: State, unplaced: list[dict[str, Any]]) -> dict[str, Any]:
-    placements: list[dict[str, Any]] = []
-    reasons: dict[str, dict[str, Any]] = {}
-    why, special = Reasons(state), {*state.facts.services, *(name for name, _slot in state.kept)}
-    staying = [why.stays(node) for node in state.nodes] if state.request.current else []
-    for name, places in state.places.items():
-        service = state.services[name]
-        items = sorted(places.items(), key=itemgetter(0))
-        placements += [{"service": name, "slot": slot, "node": node.name} for slot, node in items]
-        if name in special:
-            reasons.update({f"{name}.{slot}": why.of(service, slot, node) for slot, node in items})
-        else:
-            reasons.update({f"{name}.{slot}": staying[node.index] for slot, node in items})
+    placements, reasons = _places(state)
     for entry in unplaced:
         told = {"decision": "unplaced", "node": None, "why": entry["why"]}
         reasons.setdefault(f"{entry['service']}.{entry['slot']}", told)
@@ -113,8 +102,6 @@ def _result(state: State, unplaced: list[dict[str, Any]]) -> dict[str, Any]:
         if entry["to"] is None:
             leaves = {"decision": "leaves", "node": None, **{key: entry[key] for key in ("from", "cause", "why")}}
             reasons.setdefault(f"{entry['service']}.{entry['slot']}", leaves)
-    for placement in placements if state.grants else ():
-        _grant(state, placement)
     return {
         "placements": placements,
         "unplaced": unplaced,
@@ -122,6 +109,26 @@ def _result(state: State, unplaced: list[dict[str, Any]]) -> dict[str, Any]:
         "reasons": reasons,
         "warnings": sorted(set(state.warnings)),
     }
+
+
+def _places(state: State) -> tuple[list[dict[str, Any]], dict[str, dict[str, Any]]]:
+    """The placements with what they hold, and why each is where it is."""
+    placements: list[dict[str, Any]] = []
+    reasons: dict[str, dict[str, Any]] = {}
+    why, kept = Reasons(state), {name for name, _slot in state.kept}
+    granted = {name for name, _slot in state.grants}
+    staying = [why.stays(node) for node in state.nodes] if state.request.current else []
+    for name, places in state.places.items():
+        items = sorted(places.items(), key=itemgetter(0))
+        found = [{"service": name, "slot": slot, "node": node.name} for slot, node in items]
+        placements += found
+        if name in state.facts.services or name in kept:
+            why.tell(state.services[name], items, reasons)
+        else:
+            reasons.update({f"{name}.{slot}": staying[node.index] for slot, node in items})
+        for placement in found if name in granted else ():
+            _grant(state, placement)
+    return placements, reasons
 
 
 def _grant(state: State, placement: dict[str, Any]) -> None:

@@ -9,15 +9,13 @@ needs more thought (a second replica on a host, wishes towards others, nested pr
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
-from itertools import repeat
 from typing import NamedTuple
 
 from .domains import NONE, flags
 from .gates import Gates, Rules
 from .model import SHARE, Affinity, Node, Service, Slot
 from .ranked import BITS, LOW, Ranked
-from .state import Facts, State
+from .state import Batch, State
 from .strategies import share_after
 
 SMALL = 64  # hosts that the tree scores whole
@@ -30,7 +28,6 @@ LEVEL = 48  # where the number of replicas on a domain stands in an entry
 ENTRY = (1 << LEVEL) - 1
 HOST = "node.hostname"
 NO_COUNTS: dict[int, int] = {}
-fact = partial(tuple.__new__, Facts)
 
 
 class Quota(NamedTuple):
@@ -99,8 +96,8 @@ class Bulk:
         if len(chosen) < len(slots):
             return False
         self._commit(service, slots, chosen, gates, ranked)
-        following = nodes[rest[0] & LOW].name if rest else ""
-        self._note(service, slots, chosen, len(found), following)
+        names = [nodes[entry & LOW].name for entry in (*chosen, *rest[:1])]
+        self.state.facts.batch(service.name, Batch(slots, names, [entry >> BITS for entry in chosen], len(found)))
         return True
 
     def _members(self, service: Service) -> Ranked:
@@ -216,21 +213,14 @@ class Bulk:
 
     def _commit(self, service: Service, slots: list[Slot], chosen: list[int], gates: Gates, ranked: Ranked) -> None:
         """Place the replicas on the chosen hosts: State.place() for all of them, where nothing is granted."""
-        state, nodes, loads = self.state, self.state.nodes, self.loads
+        state, nodes = self.state, self.state.nodes
         positions = [entry & LOW for entry in chosen]
         homes = [nodes[at] for at in positions]
         if gates.simple:
-            counts = state.counts[service.name]
             state.places[service.name].update(zip(slots, homes))
-            counts.update(dict.fromkeys(positions, 1))
-            demands = service.demands
-            for entry, at, node in zip(chosen, positions, homes):
-                free = node.free
-                for dimension, part in demands:
-                    free[dimension] -= part
-                node.count += 1
-                node.share = entry >> BITS
-                loads[at] = entry
+            if service.name in state.counts:  # else nobody asked so far: see Counts
+                state.counts[service.name].update(dict.fromkeys(positions, 1))
+            self._use(service, chosen, homes)
         else:
             for slot, node in zip(slots, homes):
                 state.place(service, slot, node)
@@ -239,13 +229,25 @@ class Bulk:
         state.cursor = positions[-1] + 1
         self.left -= len(slots)
 
-    def _note(self, service: Service, slots: list[Slot], chosen: list[int], room: int, following: str) -> None:
-        nodes = self.state.nodes
-        names = [nodes[entry & LOW].name for entry in chosen[1:]]
-        names.append(following)
-        shares = [entry >> BITS for entry in chosen]
-        numbers = zip(repeat(room), repeat(False), names, repeat(0), shares)
-        self.state.facts.of(service.name).update(zip(slots, map(fact, numbers)))
+    def _use(self, service: Service, chosen: list[int], homes: list[Node]) -> None:
+        """Take what the replicas demand from their hosts."""
+        loads, demands = self.loads, service.demands
+        if len(demands) == 2:
+            (one, part), (other, piece) = demands
+            for entry, node in zip(chosen, homes):
+                free = node.free
+                free[one] -= part
+                free[other] -= piece
+                node.count += 1
+                node.share = entry >> BITS
+                loads[entry & LOW] = entry
+            return
+        for entry, node in zip(chosen, homes):
+            for dimension, part in demands:
+                node.free[dimension] -= part
+            node.count += 1
+            node.share = entry >> BITS
+            loads[entry & LOW] = entry
 
 
 class Search:

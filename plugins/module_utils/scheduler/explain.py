@@ -10,7 +10,7 @@ from .conflict import conflict
 from .filters import CONCURRENT, FILTERS, RESOURCES, UNKNOWN, Failure
 from .gates import Rules
 from .model import SHARE, Eviction, Key, Node, Service, Slot
-from .state import Facts, State
+from .state import Batch, Facts, State
 from .strategies import WORDS
 
 Nearest = tuple[int, int, int, int]
@@ -28,26 +28,31 @@ class Reasons:
         return _stays(node, f"runs on {node.name}, which still suits it")
 
     def tell(self, service: Service, items: list[tuple[Slot, Node]], reasons: dict[str, dict[str, Any]]) -> None:
-        """Add the reasons of all replicas of a service. What is new and has no story is most of a first plan."""
-        name, strategy, state = service.name, service.strategy, self.state
-        known, words, used = state.facts.of(name), WORDS[strategy], bool(service.demands)
-        special = service.everywhere or service.volumes or state.evicted
-        for slot, node in items:
-            facts = known.get(slot)
-            if special or facts is None or facts[1] or not facts[2]:
-                reasons[f"{name}.{slot}"] = self.of(service, slot, node)
-                continue
-            room, _all_hosts, following, before, share = facts
-            host, after = node.name, f", {share // 10000} % used after" if used else ""
-            here = f"{before} of it here before{after}; next {following}"
-            reasons[f"{name}.{slot}"] = {
+        """Add the reasons of all replicas of a service."""
+        batch = self.state.facts.batches.get(service.name)
+        if batch is None or self.state.evicted or service.volumes or len(batch.slots) < len(items):
+            reasons.update({f"{service.name}.{slot}": self.of(service, slot, node) for slot, node in items})
+            return
+        self._batch(service, batch, reasons)
+        if len(batch.hosts) == len(batch.slots):
+            slot, node = items[-1]
+            reasons[f"{service.name}.{slot}"] = self.of(service, slot, node)
+
+    def _batch(self, service: Service, batch: Batch, reasons: dict[str, dict[str, Any]]) -> None:
+        """What of() says of replicas that are new and have no story, all of a service at once: most of a first plan."""
+        prefix, strategy, room = f"{service.name}.", service.strategy, batch.room
+        words = f": {WORDS[strategy]} of {room} hosts compared (0 of it here before"
+        sizes = [f", {share // 10000} % used after; next " if service.demands else "; next " for share in batch.shares]
+        hosts = batch.hosts
+        for slot, host, following, share, size in zip(batch.slots, hosts, [*hosts[1:], ""], batch.shares, sizes):
+            reasons[f"{prefix}{slot}"] = {
                 "decision": "new",
                 "node": host,
-                "why": f"{host}: {words} of {room} hosts compared ({here})",
+                "why": f"{host}{words}{size}{following})",
                 "strategy": strategy,
                 "hosts_compared": room,
                 "runner_up": following,
-                "replicas_here_before": before,
+                "replicas_here_before": 0,
                 "used_permille": share // 1000,
             }
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple, Union
@@ -19,6 +20,11 @@ SHARE = 10**6  # a share of 1, as an integer; a piece of a generic resource, so 
 Slot = Union[int, str]  # 1..replicas, or the node's name for a global service
 Key = tuple[str, Slot]  # service, slot
 NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+def seed(text: str) -> int:
+    """64 bits that depend on the text only."""
+    return int.from_bytes(hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:8], "big")
 
 
 class Taint(NamedTuple):
@@ -79,6 +85,7 @@ class Node:
     """One host: what it is, what it has, what is free of it. Amounts are integers, by dimension."""
 
     __slots__ = (
+        "_hash",
         "arch",
         "availability",
         "capacity",
@@ -87,7 +94,6 @@ class Node:
         "engine_labels",
         "facts",
         "free",
-        "hash",
         "hostname",
         "id",
         "index",
@@ -122,7 +128,14 @@ class Node:
         self.free: list[int] = []
         self.share = 0  # dominant share: the largest used part of any dimension, of SHARE
         self.count = 0  # replicas here
-        self.hash = 0
+        self._hash = -1
+
+    @property
+    def hash(self) -> int:
+        """64 bits that depend on the name only."""
+        if self._hash < 0:
+            self._hash = seed(self.name)
+        return self._hash
 
 
 class Service(NamedTuple):

@@ -10,11 +10,11 @@ from typing import Any
 
 from ..errors import raise_all, show
 from .constraints import EXISTS, Constraint
-from .model import CPUS, MEMORY, SHARE, Node, Request, Service
+from .model import CPUS, MEMORY, SHARE, Node, Request, Service, seed
 from .near import doubts, near
 from .reader import Reader
 from .reading_current import read_current, read_options, slot_key
-from .reading_nodes import RawNode, finish_node, read_node, seed
+from .reading_nodes import RawNode, finish_nodes, read_node
 from .reading_services import MOST_REPLICAS, RawService, read_service, undivided
 from .words import amount
 
@@ -43,7 +43,7 @@ def read(nodes: Any, services: Any, current: Any, options: Any) -> Request:
     _shares(reader, raw_nodes, raw_services)
     raise_all(sorted(reader.problems, key=lambda problem: problem.place))
     dimensions = _dimensions(raw_nodes, raw_services)
-    made = tuple([finish_node(raw, index, dimensions) for index, raw in enumerate(raw_nodes)])
+    made = finish_nodes(raw_nodes, dimensions)
     wanted = tuple([_finish_service(raw, dimensions) for raw in raw_services])
     warnings = (*sorted(reader.warnings), *_doubts(wanted, made))
     return Request(dimensions, made, wanted, held, chosen, warnings)

@@ -4,9 +4,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -44,6 +43,12 @@ NODE_KEYS = frozenset(
 )
 
 
+NO_AMOUNTS: Mapping[str, int] = {}
+NO_DEVICES: Mapping[str, Sequence[str]] = {}
+INTEGER = {int}
+Quick = Callable[[Node, Any], bool]  # fills in one value; False if it needs a closer look
+
+
 class RawNode(NamedTuple):
     """A node whose amounts are still by name."""
 
@@ -53,15 +58,10 @@ class RawNode(NamedTuple):
     devices: Mapping[str, Sequence[str]]  # of resources with named devices, sorted
 
 
-def seed(text: str) -> int:
-    """64 bits that depend on the text only."""
-    return int.from_bytes(hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:8], "big")
-
-
 def read_node(reader: Reader, value: Any, at: int) -> RawNode:
     """One node, by the quick way if nothing is odd about it."""
     if (
-        isinstance(value, dict)
+        value.__class__ is dict
         and NODE_KEYS.issuperset(value)
         and isinstance(value.get("name"), str)
         and value["name"].strip()
@@ -74,96 +74,180 @@ def read_node(reader: Reader, value: Any, at: int) -> RawNode:
 
 def _quick(raw: dict[str, Any]) -> RawNode | None:
     """The node if every value has just the type it should have; None if anything needs a closer look."""
-    get = raw.get
     node = Node(raw["name"])
-    for key, attribute in (("id", "id"), ("hostname", "hostname"), ("role", "role"), ("ip", "ip")):
-        text = get(key)
-        if text is not None:
-            if not isinstance(text, str):
+    capacity, reserved, devices = NO_AMOUNTS, NO_AMOUNTS, NO_DEVICES
+    for key, content in raw.items():
+        if content is None or key == "name":
+            continue
+        if key == "capacity":
+            found = _quick_amounts(content)
+            stated = _quick_devices(content) if found is None else (found, NO_DEVICES)
+            if stated is None:
                 return None
-            setattr(node, attribute, text)
-    labels, engine_labels, availability = get("labels"), get("engine_labels"), get("availability")
-    if not (labels is None or texts(labels)) or not (engine_labels is None or texts(engine_labels)):
-        return None
-    if labels:
-        node.labels = labels
-    if engine_labels:
-        node.engine_labels = engine_labels
-    if availability is not None:
-        if availability not in AVAILABILITIES:
+            capacity, devices = stated
+        elif key == "reserved":
+            found = _quick_amounts(content)
+            if found is None:
+                return None
+            reserved = found
+        elif not QUICK[key](node, content):
             return None
-        node.availability = availability
-    unknown = get("unknown")
-    if unknown is not None:
-        if unknown is not True and unknown is not False:
-            return None
-        node.unknown = unknown
-    if not _quick_rest(node, raw):
-        return None
-    capacity, reserved = _quick_amounts(get("capacity")), _quick_amounts(get("reserved"))
-    return None if capacity is None or reserved is None else RawNode(node, capacity, reserved, {})
+    return RawNode(node, capacity, reserved, devices)
 
 
-def _quick_rest(node: Node, raw: dict[str, Any]) -> bool:
-    get = raw.get
-    if get("address") is not None or get("taints") or get("storage"):
+def _quick_text(attribute: str) -> Quick:
+    def fill(node: Node, content: Any) -> bool:
+        setattr(node, attribute, content)
+        return content.__class__ is str
+
+    return fill
+
+
+def _quick_labels(node: Node, content: Any) -> bool:
+    node.labels = content
+    return texts(content)
+
+
+def _quick_engine_labels(node: Node, content: Any) -> bool:
+    node.engine_labels = content
+    return texts(content)
+
+
+def _quick_availability(node: Node, content: Any) -> bool:
+    node.availability = content
+    return content.__class__ is str and content in AVAILABILITIES
+
+
+def _quick_unknown(node: Node, content: Any) -> bool:
+    node.unknown = content
+    return content is True or content is False
+
+
+def _quick_facts(node: Node, content: Any) -> bool:
+    node.facts = content or NOTHING
+    return content.__class__ is dict and TEXT.issuperset(map(type, content))
+
+
+def _quick_platform(node: Node, content: Any) -> bool:
+    if not texts(content):
         return False
-    facts, platform, volumes = get("facts"), get("platform"), get("volumes")
-    if facts is not None:
-        if not isinstance(facts, dict) or not TEXT.issuperset(map(type, facts)):
-            return False
-        node.facts = facts or NOTHING
-    if platform is not None:
-        if not texts(platform):
-            return False
-        node.os, node.arch = platform.get("os", ""), platform.get("arch", "")
-    if volumes is not None:
-        if not isinstance(volumes, list) or not TEXT.issuperset(map(type, volumes)) or not all(map(str.strip, volumes)):
-            return False
-        if volumes:
-            node.volumes = frozenset(volumes)
-    return _quick_ports(node, get("ports"))
-
-
-def _quick_ports(node: Node, ports: Any) -> bool:
-    if not ports:
-        return ports is None or ports == []
-    if not isinstance(ports, list):
-        return False
-    for entry in ports:
-        if not isinstance(entry, dict) or len(entry) != 3:
-            return False
-        port, ip, protocol = entry.get("port"), entry.get("ip"), entry.get("protocol")
-        if (
-            not isinstance(port, int)
-            or isinstance(port, bool)
-            or not isinstance(ip, str)
-            or not isinstance(protocol, str)
-        ):
-            return False
-        found = address_text(ip) if 0 < port < 65536 and protocol in PROTOCOLS else None
-        if found is None:
-            return False
-        node.ports.add(Port(found, port, protocol))
+    node.os, node.arch = content.get("os", ""), content.get("arch", "")
     return True
 
 
+def _quick_volumes(node: Node, content: Any) -> bool:
+    if content.__class__ is not list or not TEXT.issuperset(map(type, content)) or not all(map(str.strip, content)):
+        return False
+    if content:
+        node.volumes = frozenset(content)
+    return True
+
+
+def _quick_taints(node: Node, content: Any) -> bool:
+    if content.__class__ is not list or not TEXT.issuperset(map(type, content)):
+        return False
+    found = _plain_taints(tuple(content))
+    node.taints = found or ()
+    return found is not None
+
+
+@lru_cache(maxsize=1024)
+def _plain_taints(listed: tuple[str, ...]) -> tuple[Taint, ...] | None:
+    reader = Reader()
+    found = _taints(reader, listed, "")
+    return None if reader.problems else found
+
+
+def _quick_storage(node: Node, content: Any) -> bool:
+    if content.__class__ is not dict or not TEXT.issuperset(map(type, content)):
+        return False
+    if not INTEGER.issuperset(map(type, content.values())):
+        return False
+    node.storage = dict(content)
+    return all(0 <= size <= MOST_COUNT for size in content.values())
+
+
+def _quick_ports(node: Node, content: Any) -> bool:
+    if content.__class__ is not list:
+        return False
+    for entry in content:
+        if entry.__class__ is not dict or len(entry) != 3:
+            return False
+        port, ip, protocol = entry.get("port"), entry.get("ip"), entry.get("protocol")
+        if port.__class__ is not int or ip.__class__ is not str or protocol.__class__ is not str:
+            return False
+        found = _plain_port(port, ip, protocol)
+        if found is None:
+            return False
+        node.ports.add(found)
+    return True
+
+
+@lru_cache(maxsize=4096)
+def _plain_port(port: int, ip: str, protocol: str) -> Port | None:
+    found = address_text(ip) if 0 < port < 65536 and protocol in PROTOCOLS else None
+    return None if found is None else Port(found, port, protocol)
+
+
+def _odd(_node: Node, _content: Any) -> bool:
+    return False
+
+
+QUICK: dict[str, Quick] = {
+    "id": _quick_text("id"),
+    "hostname": _quick_text("hostname"),
+    "role": _quick_text("role"),
+    "ip": _quick_text("ip"),
+    "address": _odd,
+    "labels": _quick_labels,
+    "engine_labels": _quick_engine_labels,
+    "availability": _quick_availability,
+    "unknown": _quick_unknown,
+    "facts": _quick_facts,
+    "platform": _quick_platform,
+    "volumes": _quick_volumes,
+    "taints": _quick_taints,
+    "storage": _quick_storage,
+    "ports": _quick_ports,
+}
+
+
 def _quick_amounts(stated: Any) -> Mapping[str, int] | None:
-    if stated is None:
-        return {}
-    if not isinstance(stated, dict) or not TEXT.issuperset(map(type, stated)):
+    if stated.__class__ is not dict:
         return None
+    contents = tuple(stated.values())
     try:
-        return _amounts(tuple(stated.items()), tuple(map(type, stated.values())))
+        return _amounts(tuple(stated), contents, tuple(map(type, contents)))
     except TypeError:
         return None
 
 
+def _quick_devices(stated: Any) -> tuple[Mapping[str, int], Mapping[str, Sequence[str]]] | None:
+    """Amounts and devices, of a capacity that names some."""
+    if stated.__class__ is not dict:
+        return None
+    named = {key: content for key, content in stated.items() if content.__class__ is list}
+    found = _quick_amounts({key: content for key, content in stated.items() if key not in named})
+    if found is None or CPUS in named or MEMORY in named or not TEXT.issuperset(map(type, named)):
+        return None
+    amounts, devices = dict(found), {}
+    for key, content in named.items():
+        if not TEXT.issuperset(map(type, content)) or not all(map(str.strip, content)):
+            return None
+        devices[key] = sorted(content)
+        if len(set(content)) < len(content) or len(content) > MOST_DEVICES:
+            return None
+        amounts[key] = len(content) * SHARE
+    return amounts, devices
+
+
 @lru_cache(maxsize=4096)
-def _amounts(stated: tuple[tuple[str, Any], ...], kinds: tuple[type, ...]) -> Mapping[str, int] | None:
+def _amounts(names: tuple[Any, ...], contents: tuple[Any, ...], kinds: tuple[type, ...]) -> Mapping[str, int] | None:
     """The amounts, once for all hosts that state the same. kinds: the types, as True and 1 are equal."""
     found = {}
-    for (name, content), kind in zip(stated, kinds):
+    for name, content, kind in zip(names, contents, kinds):
+        if name.__class__ is not str:
+            return None
         if content is None:
             continue
         made = exact(name, content) if kind in (int, float) else None
@@ -252,18 +336,29 @@ def _storage(reader: Reader, value: Any, place: str) -> dict[str, int]:
     return found
 
 
-def finish_node(raw: RawNode, index: int, dimensions: tuple[str, ...]) -> Node:
-    """Capacity by dimension, less the reserve. Unstated: cpus and memory have no limit, of anything else is none."""
-    node, capacity, reserved = raw.node, raw.capacity, raw.reserved
-    node.index, node.hash = index, seed(node.name)
+def finish_nodes(raws: Sequence[RawNode], dimensions: tuple[str, ...]) -> tuple[Node, ...]:
+    """The nodes in this order, with their capacity by dimension, less the reserve."""
+    known: dict[tuple[int, int], list[int]] = {}  # equal amounts of plain nodes are one mapping: see _amounts
+    for index, (node, capacity, reserved, devices) in enumerate(raws):
+        node.index = index
+        key = (id(capacity), id(reserved))
+        if key not in known:
+            known[key] = _by_dimension(capacity, reserved, dimensions)
+        node.capacity = known[key]
+        node.free = node.capacity[:]
+        for name, names in devices.items():
+            at = dimensions.index(name)
+            node.devices[at] = dict.fromkeys(names[: node.capacity[at] // SHARE], SHARE)
+    return tuple([raw.node for raw in raws])
+
+
+def _by_dimension(capacity: Mapping[str, int], reserved: Mapping[str, int], dimensions: tuple[str, ...]) -> list[int]:
+    """Unstated: cpus and memory have no limit, of anything else is none."""
+    found = []
     for name in dimensions:
         given = capacity.get(name)
         if given is None:
-            node.capacity.append(UNLIMITED if name in (CPUS, MEMORY) else 0)
+            found.append(UNLIMITED if name in (CPUS, MEMORY) else 0)
         else:
-            node.capacity.append(max(0, given - reserved[name]) if name in reserved else given)
-    for name, names in raw.devices.items():
-        at = dimensions.index(name)
-        node.devices[at] = dict.fromkeys(names[: node.capacity[at] // SHARE], SHARE)
-    node.free = list(node.capacity)
-    return node
+            found.append(max(0, given - reserved.get(name, 0)))
+    return found

@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 from ..errors import Problem, show
 from .constraints import Constraint, canonical_key
 from .grammar import Rule, key_problem, parse_rules
-from .model import CPUS, MEMORY, Affinity, CountRule, Service, Toleration
+from .model import CPUS, MEMORY, Affinity, CountRule, Service, Toleration, seed
 from .never import relations
 from .reader import MOST_COUNT, Reader, exact
 from .reading_current import unknown_host
-from .reading_nodes import EFFECTS, seed
+from .reading_nodes import EFFECTS
 from .reading_ports import service_ports
 from .strategies import STRATEGIES
 

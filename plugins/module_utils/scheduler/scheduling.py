@@ -122,7 +122,7 @@ def _places(state: State) -> tuple[list[dict[str, Any]], dict[str, dict[str, Any
         items = sorted(places.items(), key=itemgetter(0))
         found = [{"service": name, "slot": slot, "node": node.name} for slot, node in items]
         placements += found
-        if name in state.facts.services or name in kept:
+        if name in state.facts.batches or name in state.facts.services or name in kept:
             why.tell(state.services[name], items, reasons)
         else:
             reasons.update({f"{name}.{slot}": staying[node.index] for slot, node in items})

@@ -20,33 +20,57 @@ class Facts(NamedTuple):
     share: int  # the host's dominant share with it
 
 
+class Batch(NamedTuple):
+    """The numbers behind new places of a whole service, on hosts that had none of it."""
+
+    slots: list[Slot]
+    hosts: list[str]  # by slot, and the runner-up of the last one if there is any
+    shares: list[int]  # by slot: the host's dominant share with it
+    room: int  # hosts that were compared
+
+
 class Notes:
-    """The numbers behind new places, by replica; kept by service, as whole services are noted at once."""
+    """The numbers behind new places, by replica; of whole services in batches until one replica is asked for."""
 
     def __init__(self) -> None:
         """None yet."""
         self.services: dict[str, dict[Slot, Facts]] = {}
+        self.batches: dict[str, Batch] = {}
+
+    def batch(self, name: str, batch: Batch) -> None:
+        """Note places of one service."""
+        if name in self.services:
+            self._open(name, batch)
+        else:
+            self.batches[name] = batch
 
     def of(self, name: str) -> dict[Slot, Facts]:
         """Those of one service, to be added to."""
+        if name in self.batches:
+            self._open(name, self.batches.pop(name))
         return self.services.setdefault(name, {})
+
+    def _open(self, name: str, batch: Batch) -> None:
+        following = [*batch.hosts[1:], ""]
+        numbers = zip(batch.slots, following, batch.shares)
+        found = self.services.setdefault(name, {})
+        found.update({slot: Facts(batch.room, False, after, 0, share) for slot, after, share in numbers})
 
     def __contains__(self, key: Key) -> bool:
         """True if the replica's place is new."""
-        return key[1] in self.services.get(key[0], ())
+        return key[1] in self.of(key[0])
 
     def get(self, key: Key) -> Facts | None:
         """Those of one replica."""
-        found = self.services.get(key[0])
-        return found.get(key[1]) if found else None
+        return self.of(key[0]).get(key[1])
 
     def __setitem__(self, key: Key, facts: Facts) -> None:
         """Note a new place."""
-        self.services.setdefault(key[0], {})[key[1]] = facts
+        self.of(key[0])[key[1]] = facts
 
     def pop(self, key: Key, default: Facts | None = None) -> Facts | None:
         """Forget a new place."""
-        return self.services.get(key[0], {}).pop(key[1], default)
+        return self.of(key[0]).pop(key[1], default)
 
 
 class Counts(dict[str, dict[int, int]]):

@@ -34,7 +34,7 @@ class Batch:
             return False
         if service.ports or service.ranges or service.max_per_node or service.preferences or service.rules:
             return False
-        return not service.affinities and not self.rules.relations.involves(service)
+        return not service.affinities and service.name not in self.rules.relations.involved
 
     def run(self, services: Sequence[Service], start: int) -> int:
         """How many services from there on can be placed together; 0 if not even the first one is plain."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import sys
 
 LINKS, RECORD, STATE = "run/stowage/owned", "var/lib/stowage/owned.json", "etc/stowage/network.json"
 Record = dict[str, str]
@@ -89,4 +90,4 @@ def _write(path: str, text: str) -> None:
 
 
 if __name__ == "__main__":
-    print("linked:", ", ".join(link_owned()) or "nothing")
+    sys.stdout.write(f"linked: {', '.join(link_owned()) or 'nothing'}\n")

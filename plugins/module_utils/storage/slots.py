@@ -60,5 +60,5 @@ def misplaced(home: str, node: str, service: Mapping[str, Any], slot: str) -> st
     """Why a slot may not start on `node` while its volumes are on `home`."""
     own = [names(service, volume["name"]).get(slot) for volume in service["volumes"]]
     volume = ", ".join(sorted(name for name in own if name))
-    fix = f"move it with stowage.fleet.move_volume -e volume={volume.split(', ')[0]} -e to={node}"
+    fix = f"move it with stowage.fleet.move_volume -e volume={volume.split(', ', maxsplit=1)[0]} -e to={node}"
     return f"its volume {volume} is on {home}, which may not run it; {fix}"

@@ -145,16 +145,23 @@ def _failure(task: Mapping[str, Any], entry: Mapping[str, Any] | None) -> dict[s
 
 
 def _policy(plan: Mapping[str, Any], state: State, step: Mapping[str, Any]) -> State:
-    """Apply each failed service's failure_action; a host that did not answer always stops the roll."""
+    """Apply each failed service's failure_action; a host that did not answer always stops the roll.
+
+    So does a service whose end others wait for, whatever its policy. Under a rollback rollback_config counts, and a
+    rollback is never rolled back.
+    """
+    back = "before_rollback" in state
     rollback, stop = set(state["rollback"]), any(p["code"] == "STW-UNREACHABLE" for p in state["problems"])
     for name in sorted({entry["service"] for entry in state["failed"]}):
-        policy = plan["services"][name]["update"]
+        service = plan["services"][name]
+        policy = service["rollback" if back else "update"]
         total = sum(1 for c in plan["changes"] if c["service"] == name and c["change"] in STARTERS)
         failures = sum(1 for entry in state["failed"] if entry["service"] == name)
-        if policy["failure_action"] == "continue" or failures / max(total, 1) <= policy["max_failure_ratio"]:
+        tolerated = policy["failure_action"] == "continue" or failures / max(total, 1) <= policy["max_failure_ratio"]
+        if tolerated and not service.get("must_end"):
             continue
         stop = True
-        if policy["failure_action"] == "rollback":
+        if policy["failure_action"] == "rollback" and not back:
             rollback.add(name)
     last = step["wave"] if stop else state["last_wave"]
     return {**state, "rollback": sorted(rollback), "last_wave": last}

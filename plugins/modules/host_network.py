@@ -93,6 +93,18 @@ mtu:
   description: MTU of the device that has O(address); null if none has it.
   returned: when O(state=observed)
   type: int
+links:
+  description: Network and MTU of each of these addresses, as C(network) and C(mtu).
+  returned: when O(state=observed)
+  type: dict
+devices:
+  description: MTU of each device.
+  returned: when O(state=observed)
+  type: dict
+routing:
+  description: Whether the host's FRR is configured by M(stowage.fleet.host_frr).
+  returned: when O(state=observed)
+  type: bool
 networks:
   description: Every IPv4 network the host knows that is not the fleet's, as C(cidr), C(kind) and C(what).
   returned: when O(state=observed)
@@ -109,7 +121,14 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.stowage.fleet.plugins.module_utils.engine import networks
 from ansible_collections.stowage.fleet.plugins.module_utils.engine.client import EngineError
 from ansible_collections.stowage.fleet.plugins.module_utils.errors import Problem, StowageError, raise_all
-from ansible_collections.stowage.fleet.plugins.module_utils.network import blocks, converge, host, settings, tables
+from ansible_collections.stowage.fleet.plugins.module_utils.network import (
+    blocks,
+    converge,
+    frr_host,
+    host,
+    settings,
+    tables,
+)
 
 ARGUMENTS = {
     "state": {"type": "str", "choices": ["observed", "present", "absent"], "default": "present"},
@@ -127,6 +146,7 @@ def observed(module: AnsibleModule) -> dict:
         "changed": False,
         "held": converge.load_state(),
         "networks": host.host_networks(docker or {}),
+        "routing": frr_host.ours(),
         **host.underlay(module.params["address"]),
     }
 
@@ -135,6 +155,7 @@ def present(module: AnsibleModule) -> dict:
     """Converge; the state is on disk before the kernel is touched, so that a reboot finishes what was begun."""
     check = module.check_mode
     state = {**module.params["table"], "name": module.params["name"]}
+    state["native"] = host.native(state)
     entry = converge.own(state)
     docker = networks.docker_networks() if module.params["engine"] else None
     raise_all(settings.overlaps(entry["block"], host.host_networks(docker or {}), f"host {state['name']}"))

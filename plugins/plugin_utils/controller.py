@@ -35,6 +35,8 @@ HOST_VARIABLES = (
     "stowage_resources",
     "stowage_storage",
     "stowage_address",
+    "stowage_fabrics",
+    "stowage_uplinks",
     "ansible_host",
 )
 
@@ -61,7 +63,8 @@ def fleet_of(task_vars: Mapping[str, Any], templar: Any) -> dict[str, Any]:
     built = build_fleet(fleet, network, hosts, members["stowage_nodes"], members["stowage_ingress"])
     settings = plain(variable(task_vars, templar, "stowage_ingress"))
     ingress = discovery.ingress_options(settings, built["domain"], len(members["stowage_ingress"]))
-    return {**built, "ingress": ingress}
+    reflectors = sorted(groups.get("stowage_reflectors", ()))
+    return {**built, "ingress": ingress, **({"reflectors": reflectors} if reflectors else {})}
 
 
 def _host_variables(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -32,7 +32,8 @@ def build_fleet(
 
     fleet, network: the variables stowage_fleet and stowage_network.
     hosts: variables of each host {name: {stowage_labels, stowage_role, stowage_availability, stowage_reserved,
-    stowage_address, stowage_taints, stowage_resources, stowage_storage, ansible_host}};
+    stowage_address, stowage_fabrics, stowage_uplinks, stowage_taints, stowage_resources, stowage_storage,
+    ansible_host}};
     runs, ingress: host names in stowage_nodes and in stowage_ingress.
     Raises StowageError with every mistake: STW-FLEET, STW-INVENTORY, STW-NAME.
     """
@@ -182,5 +183,6 @@ def _node(name: str, host: Mapping[str, Any], runs: bool, ingress: bool) -> dict
         "availability": (host.get("stowage_availability") or "active") if runs else "drain",
         "reserved": {str(k): _amount(k, v) for k, v in reserved.items()} if isinstance(reserved, Mapping) else {},
         "ingress": ingress,
+        **{key: host[f"stowage_{key}"] for key in ("fabrics", "uplinks") if host.get(f"stowage_{key}") is not None},
         **placing(host),
     }

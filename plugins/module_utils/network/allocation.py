@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..errors import Problem, StowageError, raise_all, show
-from . import blocks
+from . import bgp, blocks
 from .settings import as_address, as_network, check, overlaps, settings
 from .vips import kept_range, vip_range
 
@@ -63,14 +63,16 @@ def allocate(
 def plan_table(fleet: Mapping[str, Any], observed: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """The fleet table from the Fleet and what the hosts that answered said, after all checks that need both.
 
-    observed: {host: {held, networks, addresses, mtu}} as `host_network state=observed` returns.
-    Raises StowageError with every mistake: those of `allocate`, STW-CIDR-OVERLAP, STW-INVENTORY (an address the host
-    does not have).
+    observed: {host: {held, networks, addresses, mtu, links, devices}} as `host_network state=observed` returns.
+    Raises StowageError with every mistake: those of `allocate`, STW-CIDR-OVERLAP, STW-BGP, STW-INVENTORY (an address
+    the host does not have).
     """
-    nodes = fleet["nodes"]
+    nodes, reflectors = fleet["nodes"], fleet.get("reflectors") or []
     problems = check(fleet["network"], nodes)
+    wanted = settings(fleet["network"])
+    problems += bgp.check(wanted, nodes, reflectors) if isinstance(fleet["network"], Mapping) else []
     raise_all(problems)
-    cidr = settings(fleet["network"])["cidr"]
+    cidr = wanted["cidr"]
     for node in nodes:
         seen = observed.get(node["name"])
         if seen is None:
@@ -86,6 +88,8 @@ def plan_table(fleet: Mapping[str, Any], observed: Mapping[str, Mapping[str, Any
     claims = {host: seen.get("held") for host, seen in observed.items()}
     try:
         table = allocate(fleet["network"], nodes, claims, fleet["name"], mtus)
+        bgp.extend(table, wanted, nodes, reflectors)
+        problems += bgp.unreachable(table, observed)
     except StowageError as error:
         problems += error.problems
     raise_all(problems)

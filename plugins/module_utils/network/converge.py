@@ -23,6 +23,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 STATE = "/etc/stowage/network.json"
@@ -35,6 +36,7 @@ CLOSED = "table inet stowage {\n\tchain judged {\n\t\tgoto refused\n\t}\n}\n"
 RUN = "/run/stowage"
 VXLAN = "stwvx0"
 BRIDGE = "stw0"
+EVPN = "stwl3"
 # What goes in at one end comes out at the other: the way of a task to itself by its service's address.
 LOOP = ("stwlb0", "stwlb1")
 LOOP_MAC = "0a:53:00:00:00:01"
@@ -89,6 +91,7 @@ def clear(check: bool = False) -> list[str]:
     done += docker_user(False, check)
     routes = _read("ip", "route", "show", "proto", str(PROTOCOL))
     changes = [Change(f"remove route {route['dst']}", "ip", f"route del {_route_key(route)}") for route in routes]
+    done += _release(check)
     for device in (VXLAN, BRIDGE, LOOP[0]):
         if _read("ip", "link", "show", "dev", device):
             changes.append(Change(f"remove device {device}", "ip", f"link del {device}"))
@@ -145,6 +148,11 @@ def own(state: State) -> dict[str, Any]:
 def peers(state: State) -> dict[str, dict[str, Any]]:
     """The entries of all other hosts."""
     return {name: entry for name, entry in sorted(state["nodes"].items()) if name != state["name"]}
+
+
+def tunnels(state: Mapping[str, Any]) -> list[str]:
+    """The devices that packets of other hosts' containers come in by, out of an encapsulation."""
+    return [VXLAN, *([EVPN] if state["mode"] == "evpn" else [])]
 
 
 def device_changes(state: State) -> list[Change]:
@@ -327,6 +335,10 @@ def sysctl_changes(state: State, check: bool) -> list[str]:
     for device in LOOP if state.get("vips") else ():
         wanted[f"net/ipv4/conf/{device}/rp_filter"] = "2"
         wanted[f"net/ipv6/conf/{device}/disable_ipv6"] = "1"
+    for device in state.get("native", ()):
+        wanted[f"net/ipv4/conf/{device}/route_localnet"] = "1"
+        if "1" in (_sysctl(f"net/ipv4/conf/{name}/rp_filter") for name in ("all", device)):
+            wanted[f"net/ipv4/conf/{device}/rp_filter"] = "2"  # a way back may be another than the way there
     done = []
     for key, value in wanted.items():
         path = f"/proc/sys/{key}"
@@ -343,6 +355,28 @@ def sysctl_changes(state: State, check: bool) -> list[str]:
         if found != value:
             done.append(f"set sysctl {key.replace('/', '.')} {found} -> {value}")
     return done
+
+
+def _release(check: bool) -> list[str]:
+    """Nothing from localhost leaves by the host's own devices any more: our table no longer guards that."""
+    try:
+        devices = (load_state() or {}).get("native", [])
+    except NetworkError:
+        return []
+    keys = [f"net/ipv4/conf/{device}/route_localnet" for device in devices]
+    wrong = [key for key in keys if _sysctl(key) == "1"]
+    for key in [] if check else wrong:
+        with open(f"/proc/sys/{key}", "w", encoding="ascii") as file:
+            file.write("0")
+    return [f"set sysctl {key.replace('/', '.')} 1 -> 0" for key in wrong]
+
+
+def _sysctl(key: str) -> str:
+    try:
+        with open(f"/proc/sys/{key}", encoding="ascii") as file:
+            return file.read().strip()
+    except OSError:
+        return ""
 
 
 def load_table(family: str, name: str, script: str, check: bool) -> list[str]:
@@ -439,12 +473,15 @@ def docker_user(wanted: bool, check: bool) -> list[str]:
 def load_state(path: str = STATE) -> State | None:
     """The state this host holds; None if it has none. Raises NetworkError if it is damaged.
 
-    The file is {schema, node: this host's name, table: the fleet table}; the state is the table and `name`.
+    The file is {schema, node: this host's name, table: the fleet table}, and in mode bgp native: the devices that carry
+    containers' packets as they are; the state is the table with `name` and `native`.
     """
     try:
         with open(path, encoding="utf-8") as file:
             held = json.load(file)
         state = {**held["table"], "name": held["node"]}
+        if held.get("native"):
+            state["native"] = list(held["native"])
         own(state)
     except FileNotFoundError:
         return None

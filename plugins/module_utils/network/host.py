@@ -40,6 +40,7 @@ UNMANAGED = {
     "/etc/systemd/network/05-stowage.network": "[Match]\nName=stw*\n\n[Link]\nUnmanaged=yes\n",
     "/etc/NetworkManager/conf.d/05-stowage.conf": "[keyfile]\nunmanaged-devices=interface-name:stw*\n",
 }
+OURS = (converge.VXLAN, converge.BRIDGE, converge.EVPN, *converge.LOOP)
 File = tuple[str, int]
 
 
@@ -57,16 +58,37 @@ def claim(path: str = converge.STATE) -> dict[str, Any] | None:
 
 
 def underlay(address: str) -> dict[str, Any]:
-    """{addresses: [all of this host], mtu: of the device that has address, or None}."""
-    addresses, mtu = [], None
+    """What the plan needs to know of the host's own links.
+
+    {addresses: [all of this host], mtu: of the device that has address, or None, links: {address: {network, mtu}},
+    devices: {name: mtu}}.
+    """
+    links, devices = {}, {}
     for link in json.loads(converge.run("ip", "-j", "addr", "show")):
+        if link.get("ifname") in OURS:
+            continue
+        devices[str(link["ifname"])] = int(link["mtu"])
         for entry in link.get("addr_info", []):
-            if link.get("ifname") in (converge.VXLAN, converge.BRIDGE) or "local" not in entry:
-                continue
-            addresses.append(entry["local"])
-            if entry["local"] == address:
-                mtu = int(link["mtu"])
-    return {"addresses": sorted(addresses), "mtu": mtu}
+            if "local" in entry:
+                network = ipaddress.ip_interface(f"{entry['local']}/{entry['prefixlen']}").network
+                links[str(entry["local"])] = {"network": str(network), "mtu": int(link["mtu"])}
+    mtu = links[address]["mtu"] if address in links else None
+    return {"addresses": sorted(links), "mtu": mtu, "links": links, "devices": devices}
+
+
+def native(state: Mapping[str, Any]) -> list[str]:
+    """The devices on which containers' packets travel as they are: none but in mode bgp."""
+    if state["mode"] != "bgp":
+        return []
+    me = converge.own(dict(state))
+    if "uplinks" in me:
+        return sorted(me["uplinks"])
+    wanted = set(me["fabrics"].values())
+    return sorted(
+        link["ifname"]
+        for link in json.loads(converge.run("ip", "-j", "addr", "show"))
+        if wanted & {entry.get("local") for entry in link.get("addr_info", [])}
+    )
 
 
 def host_networks(docker: Mapping[str, list[str]]) -> list[dict[str, str]]:
@@ -74,22 +96,30 @@ def host_networks(docker: Mapping[str, list[str]]) -> list[dict[str, str]]:
 
     docker: {Docker network name: [subnets]}, without ours.
     """
-    ours = (converge.VXLAN, converge.BRIDGE)
     found: dict[str, dict[str, str]] = {}
     for name, subnets in docker.items():
         for subnet in subnets:
             _add(found, subnet, "docker", f"Docker network {name}")
     for link in json.loads(converge.run("ip", "-j", "-4", "addr", "show")):
         for entry in link.get("addr_info", []):
-            if link.get("ifname") not in ours and "local" in entry:
+            if link.get("ifname") not in OURS and "local" in entry:
                 cidr = f"{entry['local']}/{entry['prefixlen']}"
                 _add(found, cidr, "address", f"address {cidr} on {link['ifname']}")
+    held = converge.load_state()
+    me = converge.own(held) if held else {}
     for route in json.loads(converge.run("ip", "-j", "-4", "route", "show", "table", "main") or "[]"):
-        if route.get("dev") not in ours and str(route.get("protocol")) != str(converge.PROTOCOL):
+        if not _our_route(route, me):
             where = f"via {route['gateway']} " if "gateway" in route else ""
             what = f"route {where}dev {route.get('dev', '?')}"
             _add(found, str(route["dst"]), "route" if where else "address", what)
     return [found[cidr] for cidr in sorted(found)]
+
+
+def _our_route(route: Mapping[str, Any], me: Mapping[str, Any]) -> bool:
+    """True for what we or our FRR installed: it speaks from our VTEP, or keeps our block."""
+    if route.get("dev") in OURS or str(route.get("protocol")) == str(converge.PROTOCOL):
+        return True
+    return bool(me) and (route.get("prefsrc") == me["vtep"] or route["dst"] == me["block"])
 
 
 def _add(found: dict[str, dict[str, str]], text: str, kind: str, what: str) -> None:
@@ -105,8 +135,10 @@ def _add(found: dict[str, dict[str, str]], text: str, kind: str, what: str) -> N
 def files(state: Mapping[str, Any]) -> dict[str, File]:
     """{path: (text, mode)} of everything that is installed, in the order it must be written."""
     python = "/usr/bin/python3"
-    table = {key: value for key, value in state.items() if key != "name"}
+    table = {key: value for key, value in state.items() if key not in ("name", "native")}
     held = {"schema": 1, "node": state["name"], "table": table}
+    if state.get("native"):
+        held["native"] = state["native"]
     wanted: dict[str, File] = {
         converge.STATE: (json.dumps(held, sort_keys=True, indent=1) + "\n", 0o644),
         converge.BASE: (base_table(state), 0o644),

@@ -18,14 +18,15 @@ DEFAULTS: dict[str, Any] = {
     # Far from Docker Swarm's, which count up from 4096 on the same UDP port of the same hosts.
     "vni": 5461079,
     "port": 4789,
+    "bgp": None,  # bgp.options
 }
-MODES = ("vxlan",)
+MODES = ("vxlan", "bgp")
 RANGES = {"block_prefix": (20, 27), "mtu": (576, 65535), "vni": (1, 2**24 - 1), "port": (1, 65535)}
 PLACE = "stowage_network"
 
 
 def settings(network: Mapping[str, Any] | None) -> dict[str, Any]:
-    """stowage_network with every default filled in: {mode, cidr, block_prefix, mtu, vni, port}."""
+    """stowage_network with every default filled in: {mode, cidr, block_prefix, mtu, vni, port, bgp}."""
     return {**DEFAULTS, **{str(key): value for key, value in (network or {}).items()}}
 
 

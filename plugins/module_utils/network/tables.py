@@ -6,10 +6,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from .blocks import ip_range
-from .converge import BRIDGE, LOOP, MARK, VXLAN, own, peers
+from .converge import BRIDGE, LOOP, MARK, VXLAN, own, peers, tunnels
 
 TABLE = 'table {name}\ndelete table {name}\ntable {name} {{\n\tcomment "stowage:{digest}"\n{body}}}\n'
 
@@ -20,7 +20,7 @@ def base_table(state: Mapping[str, Any]) -> str:
     Outside cannot reach container addresses, containers cannot pose as others, VXLAN comes from the fleet only. What
     may pass is marked: accepting it here would not stop Docker's chains from dropping it, so those accept the mark.
     """
-    body = _members(state) + _guard(state) + _forwarding(state) + _source(state)
+    body = _members(state) + _guard(state) + _redirects(state) + _forwarding(state) + _source(state)
     return script("inet stowage", body)
 
 
@@ -57,13 +57,60 @@ def _guard(state: Mapping[str, Any]) -> str:
 \tchain guard {{
 \t\ttype filter hook prerouting priority -310; policy accept;
 \t\tudp dport {state["port"]} @th,96,24 {state["vni"]} {family} saddr != @peers drop
-\t\tiifname {{ "{BRIDGE}", "{VXLAN}" }} ip daddr 127.0.0.0/8 drop
+\t\tiifname != "lo" ip daddr 127.0.0.0/8 drop
 \t\tiifname "{BRIDGE}" ip saddr != {me["block"]} drop
 \t\tiifname "{BRIDGE}" ip saddr {{ {me["vtep"]}, {me["gateway"]} }} drop
-\t\tiifname "{VXLAN}" ip saddr != {cidr} drop
-\t\tiifname != {{ "lo", "{BRIDGE}", "{VXLAN}", "{LOOP[1]}" }} ip daddr {cidr} drop
+\t\tiifname {_names(*tunnels(state))} ip saddr != {cidr} drop
+{_native(state)}\t\tiifname != {_names("lo", BRIDGE, *tunnels(state), LOOP[1])} ip daddr {cidr} drop
 \t}}
 """
+
+
+def _native(state: Mapping[str, Any]) -> str:
+    """What comes without encapsulation from other hosts."""
+    if not state.get("native"):
+        return ""
+    block, cidr = own(dict(state))["block"], state["cidr"]
+    others = f"ip saddr {cidr} ip saddr != {block}" + (f" ip saddr != {state['vips']}" if state.get("vips") else "")
+    return f"\t\tiifname {_names(*state['native'])} {others} ip daddr {block} accept\n"
+
+
+def _redirects(state: Mapping[str, Any]) -> str:
+    """Clients of published ports, who share a link with all hosts then, are not told of a shorter way past this one."""
+    if not state.get("native"):
+        return ""
+    return """\tchain redirects {
+\t\ttype filter hook output priority 0; policy accept;
+\t\ticmp type redirect drop
+\t}
+"""
+
+
+class _Ways(NamedTuple):
+    """Matches of forwarded packets, by where they come from and go to."""
+
+    inward: str  # to a container here, or on another host
+    outward: str  # out of the fleet
+    within: str  # from a container or host of the fleet to another
+    remote: str  # from another host's container
+
+
+def _ways(state: Mapping[str, Any]) -> _Ways:
+    """By device where every way has its own; by address where containers' packets share devices with others."""
+    cidr, both = state["cidr"], _names(BRIDGE, *tunnels(state))
+    if state.get("native"):
+        remote = f"iifname {_names(*tunnels(state), *state['native'])} ip saddr {cidr}"
+        inside = f"ip daddr {cidr}"
+        return _Ways(inside, f"oifname != {both} ip daddr != {cidr}", f"ip saddr {cidr} {inside}", remote)
+    inner = _names(BRIDGE, *tunnels(state), LOOP[1])
+    remote = f"iifname {_names(*tunnels(state))}"
+    return _Ways(f"oifname {both}", f"oifname != {both}", f"iifname {inner} oifname {both}", remote)
+
+
+def _names(*devices: str) -> str:
+    """A device, or a set of them."""
+    quoted = [f'"{device}"' for device in devices]
+    return quoted[0] if len(quoted) == 1 else f"{{ {', '.join(quoted)} }}"
 
 
 def _forwarding(state: Mapping[str, Any]) -> str:
@@ -72,8 +119,7 @@ def _forwarding(state: Mapping[str, Any]) -> str:
     What still has a service's address here has no task to go to, but for what comes back over the loop (untracked).
     What had one is judged as if it had gone to the task itself.
     """
-    both, vips = f'{{ "{BRIDGE}", "{VXLAN}" }}', state.get("vips")
-    inner = f'{{ "{BRIDGE}", "{VXLAN}", "{LOOP[1]}" }}'
+    ways, vips = _ways(state), state.get("vips")
     passes = f"meta mark set meta mark or {MARK} accept"
     services = f"""\tchain unserved {{
 \t\ttype filter hook output priority 0; policy accept;
@@ -84,14 +130,14 @@ def _forwarding(state: Mapping[str, Any]) -> str:
 \t\ttype filter hook forward priority -10; policy accept;
 \t\tiifname "{BRIDGE}" oifname "{LOOP[0]}" ct state untracked {passes}
 \t\toifname "{LOOP[0]}" goto refused
-\t\tiifname "{BRIDGE}" oifname != {both} jump leaving
-\t\toifname {both} ct status dnat {_unless(vips)}{passes}
-\t\tiifname {inner} oifname {both} jump judged
-\t\toifname {both} ct state established,related {passes}
-\t\tiifname "{VXLAN}" ct state established,related {passes}
-\t\tiifname {inner} oifname {both} {passes}
-\t\tiifname "{VXLAN}" drop
-\t\toifname {both} drop
+\t\tiifname "{BRIDGE}" {ways.outward} jump leaving
+\t\t{ways.inward} ct status dnat {_unless(vips)}{passes}
+\t\t{ways.within} jump judged
+\t\t{ways.inward} ct state established,related {passes}
+\t\t{ways.remote} ct state established,related {passes}
+\t\t{ways.within} {passes}
+\t\t{ways.remote} drop
+\t\t{ways.inward} drop
 \t}}
 \tchain segment {{
 \t\ttype filter hook forward priority -150; policy accept;
@@ -104,11 +150,13 @@ def _source(state: Mapping[str, Any]) -> str:
     """Masquerade what leaves the fleet, and published flows whose replies would not come back through this host."""
     me, cidr, vips = own(dict(state)), state["cidr"], state.get("vips")
     block = me["block"]
-    both = f'{{ "{BRIDGE}", "{VXLAN}" }}'
+    away = f'oifname != "{BRIDGE}" ip daddr {cidr}'
+    both = _names(BRIDGE, *tunnels(state))
     return f"""\tchain source {{
 \t\ttype nat hook postrouting priority 90; policy accept;
-\t\toifname {both} ip saddr 127.0.0.0/8 masquerade
-\t\toifname "{VXLAN}" ct status dnat ip saddr != {block} masquerade
+\t\toifname "{BRIDGE}" ip saddr 127.0.0.0/8 masquerade
+\t\t{away} ip saddr 127.0.0.0/8 snat ip to {me["vtep"]}
+\t\t{away} ct status dnat ip saddr != {block} snat ip to {me["vtep"]}
 \t\toifname "{BRIDGE}" ct status dnat ip saddr {me["vtep"]} masquerade
 \t\toifname "{BRIDGE}" ct status dnat {_unless(vips)}ip saddr {block} masquerade
 \t\toifname != {both} ip saddr {block} ip daddr != {cidr} masquerade

@@ -53,7 +53,19 @@ class Repacking:
                 break
             among = nlargest(AMONG, hosts, key=lambda node: (self._room(node), -node.index))
             out = self._round(_some(among, number), out)
-        return [self.items[at] for at in sorted([*out, *rest])]
+        return [self.items[at] for at in sorted([*out, *rest]) if not self._fits_now(hosts, at)]
+
+    def _fits_now(self, hosts: Sequence[Node], at: int) -> bool:
+        """Place one replica where filling anew left room for it; True if there is such a host."""
+        service, slot, cpus, memory = self.items[at]
+        for node in hosts:
+            free = node.free
+            if free[0] >= cpus and free[1] >= memory:
+                before = self.state.counts[service.name].get(node.index, 0)
+                self.state.place(service, slot, node)
+                self.state.facts[(service.name, slot)] = Facts(len(hosts), False, "", before, node.share)
+                return True
+        return False
 
     def _room(self, node: Node) -> int:
         free = node.free

@@ -101,6 +101,6 @@ STRATEGIES: dict[str, Callable[[State, Service], Ranker]] = {
 COUNTED = ("spread", "round_robin")  # each host gets one before any gets another
 WORDS = {
     "spread": "fewest of this service, then least loaded",
-    "binpack": "fullest host that still fits",
+    "binpack": "free room of its shape, on as few hosts as needed",
     "round_robin": "next host in turn",
 }

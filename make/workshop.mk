@@ -9,6 +9,7 @@ export STOWAGE_DATA
 # Tests on labs that are too long for every change; one a line, so that two may be added at once.
 LAB_TESTS := \
   test-stacks \
+  test-network \
   test-rollout \
   test-data
 .PHONY: $(LAB_TESTS) tools lint lint-python lint-shell lint-yaml sanity changelog-lint unit package lab-test test test-all molecule faults conformance test-conformance matrix bench bench-scheduler docs units-ansible-test changelog
@@ -60,6 +61,9 @@ test-stacks: tools  ## On a lab: ten real stack files of STOWAGE_DATA, unchanged
 
 test-rollout: tools  ## On a lab: ten updates under load, a bad one, the naive order, and Docker Swarm on the same hosts (15 minutes)
 	STOWAGE_LONG=1 scripts/lab-test $(VENV) tests/lab/test_rollback.py tests/lab/test_rollout.py
+
+test-network: tools  ## On a lab: networks, policy, and a change of mode under traffic (7 minutes)
+	STOWAGE_LONG=1 scripts/lab-test $(VENV) tests/lab/test_network.py tests/lab/test_network_modes.py tests/lab/test_policy.py
 
 test-data: tools  ## On a lab: pinned volumes stay, and move without losing a row (8 minutes)
 	STOWAGE_LONG=1 scripts/lab-test $(VENV) tests/lab/test_volumes.py tests/lab/test_volumes_shared.py

@@ -4,16 +4,13 @@
 
 from __future__ import annotations
 
-import secrets as random
 import shutil
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
-from ansible_collections.stowage.fleet.plugins.module_utils.canonical import plain
 from ansible_collections.stowage.fleet.plugins.module_utils.errors import Problem, raise_all
 from ansible_collections.stowage.fleet.plugins.module_utils.rollout import adoption, adoption_text
 from ansible_collections.stowage.fleet.plugins.plugin_utils import controller
@@ -52,16 +49,13 @@ class ActionModule(ActionBase):
         truth = controller.truth(args["partial"], "partial")
         wish = adoption.Wish(args["stack"], args["project"] or args["stack"], args["confirm"], truth)
         adoption.refuse(wish, compiled["stacks"])
-        run = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{random.token_hex(3)}"
-        directory = Path(args["run_dir"]) / run
+        directory = controller.new_run(args["run_dir"])
         asked = {"wish": list(wish), "share": adoption.asked(fleet, compiled, wish)}
         try:
             controller.write_json(directory / "adopt.json", asked)
         except OSError as error:
-            fix = "give a writable directory with -e stowage_run_dir=..."
-            raise_all([Problem("STW-RUN", str(directory), f"cannot be written ({error})", fix)])
-        identity = {"id": run, "holder": controller.holder(), "controller": controller.controller()}
-        controller.write_json(directory / "run.json", {"run": identity, "takeover": {}})
+            raise controller.unwritable(directory, error) from error
+        controller.write_run(directory, {})
         return {"changed": False, "run_dir": str(directory)}
 
     def _look(self, args: Mapping[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
@@ -72,11 +66,7 @@ class ActionModule(ActionBase):
 
     def _host_adopt(self, given: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         result = self._execute_module(module_name="stowage.fleet.host_adopt", module_args=given, task_vars=task_vars)
-        if "problems" in result or result.get("unreachable"):
-            return dict(result)
-        text = str(result.get("msg") or result.get("module_stderr") or "no result")[-300:]
-        problem = Problem("STW-MODULE", f"host {task_vars['inventory_hostname']}", f"host_adopt failed: {text}", "-vvv")
-        return {"changed": given["mode"] == "take", "problems": [problem.as_dict()]}
+        return controller.judged("host_adopt", result, task_vars["inventory_hostname"], given["mode"] == "take")
 
     def _decide(self, args: Mapping[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         """Show every container's fate; prepare what is to be taken, if it is confirmed."""
@@ -104,7 +94,7 @@ class ActionModule(ActionBase):
         fleet = controller.fleet_of(task_vars, self._templar)
         compiled = controller.compiled_stacks(fleet, task_vars, self._templar)
         raise_all(controller.endpoint_problems(fleet, compiled["services"]))
-        surveys = self._results(task_vars, args["surveyed"])
+        surveys = controller.results_of(task_vars, args["surveyed"])
         answers = {node: survey for node, survey in surveys.items() if "names" in survey}
         silent = sorted({*(node["name"] for node in fleet["nodes"]), *surveys} - set(answers))
         world = adoption.World(
@@ -115,15 +105,6 @@ class ActionModule(ActionBase):
             lambda tasks: controller.endpoint_digests(fleet, compiled["services"], tasks),
         )
         return world, silent
-
-    def _results(self, task_vars: Mapping[str, Any], register: str) -> dict[str, Any]:
-        """{host: its registered result}, raw: what a host said is never templated."""
-        found = {}
-        for host in task_vars["ansible_play_hosts_all"]:
-            result = task_vars["hostvars"].raw_get(host).get(register)
-            if isinstance(result, Mapping):
-                found[host] = plain({key: value for key, value in result.items() if not key.startswith("_ansible")})
-        return found
 
     def _prepare(self, directory: Path, shares: Mapping[str, Any], world: adoption.World) -> None:
         """Write every host's share; refuse when a living run holds one of the hosts."""
@@ -148,7 +129,10 @@ class ActionModule(ActionBase):
         """Plan again from what is observed now: nothing may be left to do for what was taken over."""
         directory = Path(args["run_dir"])
         wish = adoption.Wish(*controller.read_json(directory / "adopt.json")["wish"])
-        shares, results = controller.read_json(directory / "shares.json"), self._results(task_vars, args["taken"])
+        shares, results = (
+            controller.read_json(directory / "shares.json"),
+            controller.results_of(task_vars, args["taken"]),
+        )
         problems = [Problem(**one) for result in results.values() for one in result.get("problems", [])]
         for node in sorted(shares):
             if "tasks" not in results.get(node, {}) and not results.get(node, {}).get("problems"):

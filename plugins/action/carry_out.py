@@ -124,12 +124,8 @@ def _contents(plan: Mapping[str, Any], share: Mapping[str, Any], key: str) -> di
 
 
 def _read(entry: Mapping[str, Any]) -> bytes:
-    if "base64" in entry:
-        return base64.b64decode(entry["base64"])
-    if "content" in entry:
-        return str(entry["content"]).encode("utf-8")
     try:
-        return Path(entry["path"]).read_bytes()
+        return controller.content_of(entry)
     except OSError as error:
         place = f"{entry['kind']} {entry['name']}"
         raise StowageError(

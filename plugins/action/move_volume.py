@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import secrets as random
 import shutil
 import time
 from collections.abc import Mapping
@@ -54,12 +53,7 @@ class ActionModule(ActionBase):
 
     def _host_volume(self, given: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         result = self._execute_module(module_name="stowage.fleet.host_volume", module_args=given, task_vars=task_vars)
-        if "problems" in result or result.get("unreachable"):
-            return dict(result)
-        text = str(result.get("msg") or result.get("module_stderr") or "no result")[-300:]
-        place = f"host {task_vars['inventory_hostname']}"
-        problem = Problem("STW-MODULE", place, f"host_volume failed: {text}", "see -vvv")
-        return {"changed": given["mode"] != "look", "problems": [problem.as_dict()]}
+        return controller.judged("host_volume", result, task_vars["inventory_hostname"], given["mode"] != "look")
 
     def _decide(self, args: Mapping[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         """Show the steps; write down what the hosts shall do, if it is confirmed by the volume's name."""
@@ -75,10 +69,9 @@ class ActionModule(ActionBase):
         if not args["confirm"]:
             display.display(f"Nothing is moved yet. To do it: -e confirm={wish.volume}")
         going = bool(args["confirm"]) and not self._task.check_mode
-        run = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{random.token_hex(3)}"
-        directory = Path(args["run_dir"]) / run
+        directory = controller.new_run(args["run_dir"])
         if going:
-            self._prepare(directory, run, decided, world)
+            self._prepare(directory, decided, world)
         steps = [{"id": step["id"], "mode": step["mode"], "hosts": sorted(step["hosts"])} for step in decided["steps"]]
         return {
             "changed": bool(args["confirm"]) and not going,
@@ -91,11 +84,7 @@ class ActionModule(ActionBase):
         fleet = controller.fleet_of(task_vars, self._templar)
         compiled = controller.compiled_stacks(fleet, task_vars, self._templar)
         raise_all(controller.endpoint_problems(fleet, compiled["services"]))
-        looks = {}
-        for host in task_vars["ansible_play_hosts_all"]:
-            result = task_vars["hostvars"].raw_get(host).get(args["looked"])
-            if isinstance(result, Mapping) and "users" in result:
-                looks[host] = plain({key: value for key, value in result.items() if not key.startswith("_ansible")})
+        looks = {host: one for host, one in controller.results_of(task_vars, args["looked"]).items() if "users" in one}
         return moving.World(
             fleet,
             compiled,
@@ -104,11 +93,13 @@ class ActionModule(ActionBase):
             lambda tasks: controller.endpoint_digests(fleet, compiled["services"], tasks),
         )
 
-    def _prepare(self, directory: Path, run: str, decided: Mapping[str, Any], world: moving.World) -> None:
+    def _prepare(self, directory: Path, decided: Mapping[str, Any], world: moving.World) -> None:
         involved = {node for step in decided["steps"] for node in step["hosts"]}
         takeover = controller.takeovers({node: world.observations[node] for node in sorted(involved)})
-        identity = {"id": run, "holder": controller.holder(), "controller": controller.controller()}
-        controller.write_json(directory / "run.json", {"run": identity, "takeover": takeover})
+        try:
+            controller.write_run(directory, takeover)
+        except OSError as error:
+            raise controller.unwritable(directory, error) from error
         controller.write_json(directory / "move.json", decided)
 
     def _work(self, args: Mapping[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:

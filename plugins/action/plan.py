@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-import secrets as random
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -125,17 +123,14 @@ class ActionModule(ActionBase):
     def _begin(self, args: Mapping[str, Any], made: dict[str, Any], observations: Mapping[str, Any]) -> str:
         """Write the run's files; refuse when a living run holds a host."""
         takeover = controller.takeovers(observations)
-        run = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{random.token_hex(3)}"
-        directory = Path(args["run_dir"]) / run
-        identity = {"id": run, "holder": controller.holder(), "controller": controller.controller()}
+        directory = controller.new_run(args["run_dir"])
         try:
             controller.write_json(directory / "plan.json", made)
         except OSError as error:
-            fix = "give a writable directory with -e stowage_run_dir=..."
-            raise StowageError(Problem("STW-RUN", str(directory), f"cannot be written ({error})", fix)) from error
+            raise controller.unwritable(directory, error) from error
         controller.write_json(directory / "state.json", rollout.begin(made["serving"]))
         recorded = {node: seen.get("releases") or {} for node, seen in observations.items()}
-        controller.write_json(directory / "run.json", {"run": identity, "takeover": takeover, "recorded": recorded})
+        controller.write_run(directory, takeover, recorded=recorded)
         return str(directory)
 
 

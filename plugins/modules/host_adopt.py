@@ -21,6 +21,7 @@ description:
 author: Stowage contributors (@stowage)
 version_added: 0.1.0
 requirements: [Docker Engine 20.10 or later, docker SDK for Python 5.0 or later, iproute2, nsenter]
+extends_documentation_fragment: [stowage.fleet.run]
 attributes:
   check_mode:
     support: full
@@ -41,33 +42,6 @@ options:
         container.
     type: dict
     required: true
-  run:
-    description: The run that works here; needed for V(take).
-    type: dict
-    suboptions:
-      id:
-        description: Identity of the run.
-        type: str
-        required: true
-      holder:
-        description: Who runs it, for people.
-        type: str
-        required: true
-      controller:
-        description: The process that runs it, so that another run on that machine can tell whether it is gone.
-        type: dict
-        default: {}
-      ttl:
-        description: Seconds until the lock ends by itself.
-        type: int
-        default: 600
-  takeover:
-    description: Identity of a run whose controller is proved to be gone; its lock does not count.
-    type: str
-  lock_wait:
-    description: Seconds to wait for another module that still works here.
-    type: float
-    default: 30
 """
 
 EXAMPLES = r"""

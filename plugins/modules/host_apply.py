@@ -15,6 +15,7 @@ description:
 author: Stowage contributors (@stowage)
 version_added: 0.1.0
 requirements: [Docker Engine 20.10 or later, docker SDK for Python 5.0 or later]
+extends_documentation_fragment: [stowage.fleet.run]
 attributes:
   check_mode:
     support: full
@@ -24,26 +25,7 @@ attributes:
     description: The plan is the difference; it is shown before this module runs.
 options:
   run:
-    description: The run that works here.
-    type: dict
     required: true
-    suboptions:
-      id:
-        description: Identity of the run.
-        type: str
-        required: true
-      holder:
-        description: Who runs it, for people.
-        type: str
-        required: true
-      controller:
-        description: The process that runs it, so that another run on that machine can tell whether it is gone.
-        type: dict
-        default: {}
-      ttl:
-        description: Seconds until the lock ends by itself. Every call of the run prolongs it.
-        type: int
-        default: 600
   phase:
     description: What to do.
     type: str
@@ -61,13 +43,6 @@ options:
     description: Values of secrets, base64 by digest. They are written to memory only.
     type: dict
     default: {}
-  takeover:
-    description: Identity of a run whose controller is proved to be gone; its lock does not count.
-    type: str
-  lock_wait:
-    description: Seconds to wait for another module that still works here.
-    type: float
-    default: 30
 """
 
 EXAMPLES = r"""

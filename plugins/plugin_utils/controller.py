@@ -10,9 +10,11 @@ import ctypes
 import getpass
 import json
 import os
+import secrets as random
 import shutil
 import signal
 import socket
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -249,6 +251,42 @@ def _started(pid: int) -> str:
     return text.rpartition(")")[2].split()[19]
 
 
+def new_run(base: str | Path) -> Path:
+    """The directory of a new run below base, named by the run's identity: its time, then six hex digits."""
+    return Path(base) / f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{random.token_hex(3)}"
+
+
+def write_run(directory: Path, takeover: Mapping[str, str], **more: Any) -> None:
+    """Write down who works in this run, and which dead runs' locks do not count; run_arguments() reads it."""
+    identity = {"id": directory.name, "holder": holder(), "controller": controller()}
+    write_json(directory / "run.json", {"run": identity, "takeover": dict(takeover), **more})
+
+
+def unwritable(directory: Path, error: OSError) -> StowageError:
+    """That the records of a run cannot be written."""
+    fix = "give a writable directory with -e stowage_run_dir=..."
+    return StowageError(Problem("STW-RUN", str(directory), f"cannot be written ({error})", fix))
+
+
+def judged(module: str, result: Mapping[str, Any], node: str, changes: bool) -> dict[str, Any]:
+    """A host module's result; a crash as its one problem. changes: whether it may have changed the host by then."""
+    if "problems" in result or result.get("unreachable"):
+        return dict(result)
+    text = str(result.get("msg") or result.get("module_stderr") or "no result")[-300:]
+    problem = Problem("STW-MODULE", f"host {node}", f"{module} failed: {text}", "see -vvv")
+    return {"changed": changes, "problems": [problem.as_dict()]}
+
+
+def results_of(task_vars: Mapping[str, Any], register: str) -> dict[str, Any]:
+    """{host: its registered result}, raw: what a host said is never templated."""
+    found = {}
+    for host in task_vars["ansible_play_hosts_all"]:
+        result = task_vars["hostvars"].raw_get(host).get(register)
+        if isinstance(result, Mapping):
+            found[host] = plain({key: value for key, value in result.items() if not key.startswith("_ansible")})
+    return found
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write a JSON file whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -328,12 +366,17 @@ def record_releases(directory: Path, plan: Mapping[str, Any]) -> None:
 def _deployed(digest: str, entry: Mapping[str, Any]) -> bytes | None:
     """A config as it was deployed; None if its file has changed since."""
     try:
-        if "base64" in entry:
-            return base64.b64decode(entry["base64"])
-        value = str(entry["content"]).encode("utf-8") if "content" in entry else Path(entry["path"]).read_bytes()
+        value = content_of(entry)
     except OSError:
         return None
     return value if text_digest(value) == digest else None
+
+
+def content_of(entry: Mapping[str, Any]) -> bytes:
+    """The content of a config or secret, by its entry in a plan's files. Raises OSError if its file cannot be read."""
+    if "base64" in entry:
+        return base64.b64decode(entry["base64"])
+    return str(entry["content"]).encode("utf-8") if "content" in entry else Path(entry["path"]).read_bytes()
 
 
 def releases_to_keep(directory: Path, node: str) -> list[dict[str, str]]:

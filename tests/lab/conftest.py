@@ -143,6 +143,17 @@ class Fleet:
         assert done.returncode == 0 or not check, f"{node}: {command}\n{done.stdout}{done.stderr}"
         return done.stdout.strip()
 
+    def wait_for(self, node, seconds=60):
+        """Until a host that was started again has its units up and a Docker Engine that answers."""
+        ready = "docker version >/dev/null 2>&1 && systemctl is-system-running --wait"
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            try:
+                if self.shell(node, ready) == "running":
+                    return
+            except (AssertionError, subprocess.TimeoutExpired):
+                time.sleep(1)
+
     def containers(self, service=None, everything=False):
         """[{node, name, image, state, service, slot, ip, id}] of the fleet's containers, sorted by name."""
         fields = "{{.ID}}\t{{.Names}}\t{{.Image}}\t{{.State}}"

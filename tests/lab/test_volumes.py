@@ -89,13 +89,7 @@ def test_a_pinned_volume_s_host_is_killed_and_nothing_starts_elsewhere(fleet):
         assert [fleet.shell(name, ours) for name in others] == ["", ""]
     finally:
         subprocess.run(["docker", "start", outer], check=True, capture_output=True)
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        try:
-            if fleet.shell(node, "docker version >/dev/null 2>&1 && echo up") == "up":
-                break
-        except (AssertionError, subprocess.TimeoutExpired):
-            time.sleep(1)
+    fleet.wait_for(node)
     fleet.deploy().ok()
     assert home(fleet)[0] == node
     assert fleet.deploy().ok().changed == 0

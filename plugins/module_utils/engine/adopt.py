@@ -8,12 +8,13 @@ import time
 from collections.abc import Mapping
 from typing import Any, Callable, NamedTuple
 
-from ..errors import Problem, StowageError
+from ..errors import Problem
 from . import adopted, host, lock, payload, records, volumes
 from .adopted_unit import ensure_unit
-from .client import PATIENCE, Engine, EngineError, connect, printable
+from .client import PATIENCE, Engine, connect, printable
 from .comparison import Difference, compare
 from .labels import ours, task_labels
+from .refusals import REFUSALS, problems_of
 
 PROJECT, SERVICE, NUMBER = (f"com.docker.compose.{key}" for key in ("project", "service", "container-number"))
 ONE_OFF = "com.docker.compose.oneoff"
@@ -54,13 +55,8 @@ def adopt(
         else:
             found.update(_locked(engine or connect(PATIENCE), paths, request, check, routes))
         problems = found.pop("problems", [])
-    except StowageError as error:
-        problems = error.problems
-    except EngineError as error:
-        problems = [Problem("STW-ENGINE", "Docker Engine", str(error), "see `systemctl status docker` on the host")]
-    except OSError as error:
-        reason = f"{error.strerror or error} ({printable(str(error.filename or '?'), 100)})"
-        problems = [Problem("STW-HOST", "host", reason, "look at the host's disk")]
+    except REFUSALS as error:
+        problems = problems_of(error)
     shown = [problem.as_dict() for problem in problems]
     return {**found, "problems": shown, "seconds": round(time.monotonic() - began, 2)}
 

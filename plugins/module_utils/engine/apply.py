@@ -8,10 +8,11 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from ..errors import Problem, StowageError
+from ..errors import Problem
 from . import adopted, files, host, lock, records, releases
 from .client import PATIENCE, Engine, EngineError, connect, printable
 from .prepare import prepare
+from .refusals import REFUSALS, problems_of
 from .start import in_parallel, revive, start, stranger
 
 PHASES = ("prepare", "start", "endpoints", "stop", "remove", "revive", "release")
@@ -29,14 +30,10 @@ def apply(request: Request, root: str = "/", check: bool = False, engine: Engine
     began, paths = time.monotonic(), host.Paths(root)
     try:
         found = _check(request, paths, engine) if check else _locked(request, paths, engine)
-    except StowageError as error:
-        found = _refused(request, error.problems)
-    except EngineError as error:
-        fix = "see `systemctl status docker` on the host"
-        found = _refused(request, [Problem("STW-ENGINE", "Docker Engine", str(error), fix)])
-    except OSError as error:
-        reason = f"{error.strerror or error} ({printable(str(error.filename or '?'), 100)})"
-        found = {**_refused(request, [Problem("STW-HOST", "host", reason, "look at the host's disk")]), "changed": True}
+    except REFUSALS as error:
+        found = _refused(request, problems_of(error))
+        # A disk that fails may have failed half-way.
+        found["changed"] = found["changed"] or isinstance(error, OSError)
     found["problems"] = [problem.as_dict() for problem in found["problems"]]
     return {**found, "phase": request["phase"], "seconds": round(time.monotonic() - began, 2)}
 

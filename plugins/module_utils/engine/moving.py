@@ -16,8 +16,9 @@ from typing import Any, Callable
 
 from ..errors import Problem, StowageError
 from . import host, lock, records, volumes
-from .client import PATIENCE, Engine, EngineError, connect, printable
+from .client import PATIENCE, Engine, connect
 from .labels import ours, tampered, volume_labels
+from .refusals import REFUSALS, problems_of
 from .transfer import Way
 
 LOCKED = ("seal", "ready", "commit", "retire", "undo")  # under this run's lease; the others disturb nobody
@@ -37,13 +38,8 @@ def move(request: Request, root: str = "/", check: bool = False, engine: Engine 
     try:
         found.update(_carry_out(engine or connect(0.0 if check else PATIENCE), paths, request, check))
         problems = found.pop("problems", [])
-    except StowageError as error:
-        problems = error.problems
-    except EngineError as error:
-        problems = [Problem("STW-ENGINE", "Docker Engine", str(error), "see `systemctl status docker` on the host")]
-    except OSError as error:
-        reason = f"{error.strerror or error} ({printable(str(error.filename or '?'), 100)})"
-        problems = [Problem("STW-HOST", "host", reason, "look at the host's disk")]
+    except REFUSALS as error:
+        problems = problems_of(error)
     told = [problem.as_dict() for problem in problems]
     return {**found, "problems": told, "seconds": round(time.monotonic() - began, 2)}
 
@@ -68,10 +64,11 @@ def _carry_out(engine: Engine, paths: host.Paths, request: Request, check: bool)
 
 
 def look(engine: Engine, paths: host.Paths, share: Mapping[str, Any]) -> Found:
-    """What this host has of a volume: {volume: {driver, options, bytes, files} or None, users, free, tools, claim}.
+    """What this host has of a volume: {volume: {driver, options, bytes, files} or None, claim, users, free, missing}.
 
     share: fleet, volume. users: [{name, service, state, ours}] of the containers that mount it. free: bytes on the
-    Engine's disk. tools: names of the programs that are missing here. A volume that is in use has passing numbers.
+    Engine's disk. missing: names of the programs that a move needs and that are not here. A volume that is in use has
+    passing numbers.
     """
     name, listed = share["volume"], {str(one["Name"]): one for one in engine.volumes()}
     entry, found = listed.get(name), None

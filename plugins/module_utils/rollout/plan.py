@@ -31,6 +31,8 @@ class World(NamedTuple):
     compiled: Mapping[str, Any]
     observations: Mapping[str, Mapping[str, Any]]
     moving: Mapping[str, Problem]  # volumes that nothing may use now, because they are on their way
+    homes: Mapping[tuple[str, str], str]  # of slots with volumes of their own, the host that has them
+    split: Mapping[tuple[str, str], Problem]  # of those whose volumes are on several hosts, why they have no one home
     options: Mapping[str, Any]
     services: dict[str, dict[str, Any]]
     specs: dict[str, str]
@@ -96,11 +98,14 @@ def _world(
     specs = {name: digest(service["template"]) for name, service in services.items()}
     containers = owned(observations)
     observations, moving = settled(observations, unknown_nodes(fleet, observations))
+    own, split = homes(services, observations)
     return World(
         fleet=fleet,
         compiled=compiled,
         observations=observations,
         moving=moving,
+        homes=own,
+        split=split,
         options=options,
         services=services,
         specs=specs,
@@ -149,8 +154,7 @@ def _natural(slot: str) -> tuple[int, int, str]:
 def _blocked(world: World) -> dict[str, Problem]:
     unknown = unknown_nodes(world.fleet, world.observations)
     recreate = sorted(world.options.get("recreate_volumes", ()))
-    _homes, split = homes(world.services, world.observations)
-    apart = {service: problem for (service, _slot), problem in sorted(split.items())}
+    apart = {service: problem for (service, _slot), problem in sorted(world.split.items())}
     return {
         **apart,
         **blocked_by_volumes(world.services.values(), world.observations, unknown, recreate, world.moving),
@@ -179,21 +183,19 @@ def _question(world: World, blocked: Container[str]) -> Question:
 
 def _waiting(world: World, held: Container[tuple[str, str]]) -> list[dict[str, Any]]:
     """Slots that nothing holds although their own volumes are on a host: they go back there, as if they were."""
-    found, _split = homes(world.services, world.observations)
     return [
         {"service": service, "slot": int(slot), "node": node}
-        for (service, slot), node in sorted(found.items())
+        for (service, slot), node in sorted(world.homes.items())
         if (service, slot) not in held
     ]
 
 
 def _at_home(world: World, result: dict[str, Any]) -> dict[str, Any]:
     """The scheduler's answer without slots that would leave their own volumes behind: those have no home now."""
-    found, _split = homes(world.services, world.observations)
     kept, homeless = [], []
     for entry in result["placements"]:
         service, slot, node = entry["service"], str(entry["slot"]), entry["node"]
-        home = found.get((service, slot), node)
+        home = world.homes.get((service, slot), node)
         if home == node or node not in world.observations:
             kept.append(entry)
             continue

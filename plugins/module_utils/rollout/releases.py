@@ -45,12 +45,9 @@ def records(plan: Mapping[str, Any], run: str, content: Content) -> list[Record]
     """
     stacks: dict[str, list[dict[str, Any]]] = {}
     for service in plan["services"].values():
-        if not service.get("canary"):
-            stacks.setdefault(service["stack"], []).append(_as_written(service))
+        stacks.setdefault(service["stack"], []).append(_as_written(service))
     made = []
     for stack, services in sorted(stacks.items()):
-        if any(name in {service["name"] for service in services} for name in plan.get("held", ())):
-            continue  # a canary runs: this release is not what the stack is yet
         used = {f["digest"] for one in services for f in one["template"].get("files", ()) if f["kind"] == "config"}
         files = {key: _kept_file(plan["files"][key], content(key, plan["files"][key])) for key in sorted(used)}
         made.append(
@@ -203,7 +200,7 @@ def restored(read: Iterable[Record], target: Record, present: Mapping[str, Any])
 
     read: the newest Record of every stack. present: the stacks as their files are now. Other stacks stay what they
     were deployed as, whatever their files say by now; those without a record are taken from their files. Secrets have
-    their present values; jobs that run before a roll are not run again. Raises StowageError STW-RELEASE.
+    their present values. Raises StowageError STW-RELEASE.
     """
     newest = {record["stack"]: record for record in sorted(read, key=lambda one: str(one["at"]))}
     stack = target["stack"]
@@ -211,7 +208,7 @@ def restored(read: Iterable[Record], target: Record, present: Mapping[str, Any])
     services, files, problems = [], dict(present["files"]), []
     for name, record in sorted({**newest, stack: target}.items()):
         files.update(record["files"])
-        wanted = _going_back(record, newest.get(stack)) if name == stack else record["services"]
+        wanted = _going_back(record) if name == stack else record["services"]
         for service in wanted:
             made, missing = secret.renewed(service, files) if name == stack else secret.named(service, files)
             services.append(made)
@@ -227,18 +224,9 @@ def restored(read: Iterable[Record], target: Record, present: Mapping[str, Any])
     }
 
 
-def _going_back(target: Record, newest: Record | None) -> list[dict[str, Any]]:
-    """The target's services under their rollback policy; jobs before a roll stay those that ran last."""
-    ran = {one["name"]: one for one in (newest or target)["services"] if one.get("pre_roll")}
-    rolled = [one for one in target["services"] if not one.get("pre_roll") and one["name"] not in ran]
-    kept = [_awaiting_nothing(one) for one in ran.values()]
-    names = {one["name"] for one in [*rolled, *kept]}
-    back = [{**one, "forward": one["update"], "update": one["rollback"]} for one in rolled]
-    return [{**one, "depends_on": [name for name in one["depends_on"] if name in names]} for one in [*back, *kept]]
-
-
-def _awaiting_nothing(job: Service) -> dict[str, Any]:
-    return {**job, "depends_on": []}
+def _going_back(target: Record) -> list[dict[str, Any]]:
+    """The target's services under their rollback policy."""
+    return [{**one, "forward": one["update"], "update": one["rollback"]} for one in target["services"]]
 
 
 class _Secrets:

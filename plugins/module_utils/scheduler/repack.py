@@ -57,15 +57,20 @@ class Repacking:
 
     def _fits_now(self, hosts: Sequence[Node], at: int) -> bool:
         """Place one replica where filling anew left room for it; True if there is such a host."""
-        service, slot, cpus, memory = self.items[at]
+        cpus, memory = self.items[at].cpus, self.items[at].memory
         for node in hosts:
             free = node.free
             if free[0] >= cpus and free[1] >= memory:
-                before = self.state.counts[service.name].get(node.index, 0)
-                self.state.place(service, slot, node)
-                self.state.facts[(service.name, slot)] = Facts(len(hosts), False, "", before, node.share)
+                self._put(at, node, len(hosts))
                 return True
         return False
+
+    def _put(self, at: int, node: Node, compared: int) -> None:
+        """Place one replica, and note why there: it was chosen from so many hosts."""
+        service, slot = self.items[at].service, self.items[at].slot
+        before = self.state.counts[service.name].get(node.index, 0)
+        self.state.place(service, slot, node)
+        self.state.facts[(service.name, slot)] = Facts(compared, False, "", before, node.share)
 
     def _room(self, node: Node) -> int:
         free = node.free
@@ -124,11 +129,8 @@ class Repacking:
                 self.state.facts.pop((self.items[at].service.name, self.items[at].slot))
         for node, content in zip(hosts, filled):
             for at in content:
-                service, slot = self.items[at].service, self.items[at].slot
-                if self.state.at((service.name, slot)) is None:
-                    before = self.state.counts[service.name].get(node.index, 0)
-                    self.state.place(service, slot, node)
-                    self.state.facts[(service.name, slot)] = Facts(len(hosts), False, "", before, node.share)
+                if self.state.at((self.items[at].service.name, self.items[at].slot)) is None:
+                    self._put(at, node, len(hosts))
             self.on[node.index] = content
 
 

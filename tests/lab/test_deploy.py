@@ -222,8 +222,9 @@ def test_two_deploys_at_once_one_proceeds_the_other_names_the_holder(fleet):
     second = fleet.start("deploy")
     texts = [process.communicate(timeout=400)[0] for process in (first, second)]
     codes = sorted((first.returncode, second.returncode))
-    assert codes[0] == 0, texts
-    assert codes[1] != 0, texts
+    both = "\n\n--- the other\n".join(texts)
+    assert codes[0] == 0, pytest.fail(both)
+    assert codes[1] != 0, pytest.fail(both)
     loser = texts[0] if first.returncode else texts[1]
     assert "STW-LOCKED" in loser
     assert re.search(r"run \d{8}T\d{6}Z-[0-9a-f]{6}", loser)

@@ -83,10 +83,11 @@ def deliver(
 
 
 def observe_endpoints(root: str = "/", means: Means | None = None) -> dict[str, Any]:
-    """{digest, tasks} of the endpoints on this host, from the files really on disk.
+    """{digest, told, tasks} of the endpoints on this host, from the files really on disk.
 
     digest equals `share_digest` of the share that was carried out, as long as nobody changed a file. An nft table that
-    is not loaded counts as a change. tasks: [{service, slot, node, ip}], [] if endpoints.json is absent or broken.
+    is not loaded counts as a change. told: the same without the policy, which a run that gave way may have changed.
+    tasks: [{service, slot, node, ip}], [] if endpoints.json is absent or broken.
     """
     tasks = _read_tasks(files.read(os.path.join(root, ENDPOINTS_FILE)))
     script = files.read(os.path.join(root, PORTS_FILE)) or ""
@@ -94,7 +95,8 @@ def observe_endpoints(root: str = "/", means: Means | None = None) -> dict[str, 
         script = "not loaded"
     traefik = files.read(os.path.join(root, TRAEFIK_FILE))
     dns = files.read_all(os.path.join(root, DNS_DIRECTORY))
-    return {"digest": disk_digest(tasks, traefik, dns, script, policy_core(root)), "tasks": tasks or []}
+    told = disk_digest(tasks, traefik, dns, script)
+    return {"digest": disk_digest(tasks, traefik, dns, script, policy_core(root)), "told": told, "tasks": tasks or []}
 
 
 def _check_names(dns: Mapping[str, str]) -> None:

@@ -127,7 +127,8 @@ def volumes(listed: Iterable[Entry]) -> list[dict[str, Any]]:
 def objects(observation: Mapping[str, Any], fleet: str) -> dict[str, str]:
     """{object: digest} of what a plan relies on: our containers, our volumes, endpoints, network claim. Sorted.
 
-    Health, uptime and exit codes are left out: they change without anybody's doing.
+    Health, uptime and exit codes are left out: they change without anybody's doing. So is the network policy: each run
+    writes its own before anything starts, also one that then gives way to another.
     """
     found: dict[str, str] = {}
     for record in observation["containers"]:
@@ -141,6 +142,6 @@ def objects(observation: Mapping[str, Any], fleet: str) -> dict[str, str]:
             found[f"volume {record['name']}"] = digest(told)
     for name in claimed - {record["name"] for record in observation["volumes"]}:
         found[f"volume {name}"] = "missing"
-    found["endpoints"] = digest(observation["endpoints"]["digest"])
+    found["endpoints"] = digest(observation["endpoints"]["told"])
     found["network"] = digest(observation["network"].get("claim"))
     return dict(sorted(found.items()))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ansible_collections.stowage.fleet.plugins.module_utils.discovery import policed
-from ansible_collections.stowage.fleet.plugins.module_utils.discovery.api import policy_share
+from ansible_collections.stowage.fleet.plugins.module_utils.discovery.api import observe_endpoints, policy_share
 
 SERVICES = [{"name": "a_x", "networks": [{"name": "a_default"}], "template": {}}]
 SERVING = [{"service": "a_x", "slot": "1", "node": "n1", "ip": "10.128.0.2"}]
@@ -51,3 +51,12 @@ def test_what_starts_is_let_in_but_is_no_drift_afterwards():
     assert alone["core"] == more["core"]
     both = [*SERVING, {**SERVING[0], "slot": "2", "ip": "10.128.0.3"}]
     assert policy_share(SERVICES, both, "n1", {})["core"] != alone["core"]
+
+
+def test_a_run_that_gave_way_leaves_no_other_picture_than_its_policy(tmp_path):
+    root = str(tmp_path)
+    before = observe_endpoints(root)
+    policed.deliver_policy(policy_share(SERVICES, SERVING, "n1", {}), root)
+    after = observe_endpoints(root)
+    assert after["told"] == before["told"]
+    assert after["digest"] != before["digest"]

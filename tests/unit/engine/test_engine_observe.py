@@ -90,7 +90,7 @@ def observation(containers, volumes=(), claims=(), endpoints="e", claim=None):
         "containers": records.containers(containers, "lab"),
         "volumes": records.volumes(volumes),
         "volume_claims": list(claims),
-        "endpoints": {"digest": endpoints},
+        "endpoints": {"digest": endpoints, "told": endpoints},
         "network": {"claim": claim},
     }
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Mapping
@@ -11,7 +12,7 @@ from typing import Any, Callable, NamedTuple
 
 from .. import canonical
 from ..errors import Problem
-from . import files
+from . import files, given
 from .disk import disk_digest
 from .fence import await_generation, generation_of, serves
 from .policed import deliver_policy, policy_core
@@ -19,11 +20,7 @@ from .trial import is_needed, try_in_container
 
 TRAEFIK_FILE = "var/lib/stowage/traefik/dynamic/stowage.yml"
 TRAEFIK_STAGE = "var/lib/stowage/traefik/stage"
-DNS_DIRECTORY = "var/lib/stowage/dns"
-DNS_STAGE = "var/lib/stowage/dns.stage"
-PORTS_FILE = "var/lib/stowage/ports.nft"
 ENDPOINTS_FILE = "var/lib/stowage/endpoints.json"
-STATE_STAGE = "var/lib/stowage/stage"
 FENCE_TIMEOUT = 12.0
 Trial = Callable[[str, str], "list[Problem]"]
 
@@ -67,8 +64,9 @@ def deliver(
     if refused:
         return {"changed": False, "changes": [], "problems": refused, "fence": {}}
     changes = deliver_policy(share.get("policy"), root, check)
-    changes += _write_traefik(share["traefik"], root, before, check) + _write_dns(share["dns"], root, check)
-    changes += _write_ports(share["ports"], root, check, means or _network())
+    changes += _write_traefik(share["traefik"], root, before, check)
+    with contextlib.nullcontext() if check else given.endpoints_lock(root):
+        changes += _write_live(share, root, check, means or _network())
     changes += _write_state(share["tasks"], root, check)
     fence: dict[str, Any] = {}
     problems: list[Problem] = []
@@ -90,13 +88,34 @@ def observe_endpoints(root: str = "/", means: Means | None = None) -> dict[str, 
     tasks: [{service, slot, node, ip}], [] if endpoints.json is absent or broken.
     """
     tasks = _read_tasks(files.read(os.path.join(root, ENDPOINTS_FILE)))
-    script = files.read(os.path.join(root, PORTS_FILE)) or ""
-    if script and not (means or _network()).applied(script):
-        script = "not loaded"
+    with given.endpoints_lock(root):
+        dns, script, was = _as_given(root, means)
     traefik = files.read(os.path.join(root, TRAEFIK_FILE))
-    dns = files.read_all(os.path.join(root, DNS_DIRECTORY))
-    told = disk_digest(tasks, traefik, dns, script)
-    return {"digest": disk_digest(tasks, traefik, dns, script, policy_core(root)), "told": told, "tasks": tasks or []}
+    told = disk_digest(tasks, traefik, dns, script, was)
+    return {
+        "digest": disk_digest(tasks, traefik, dns, script, policy_core(root), was),
+        "told": told,
+        "tasks": tasks or [],
+    }
+
+
+def _as_given(root: str, means: Means | None) -> tuple[dict[str, str], str, str]:
+    """(DNS files, nft script, digest of who is watched) as they were given, where they are that but for the withheld.
+
+    Whatever is not, is as it is on disk.
+    """
+    script = files.read(os.path.join(root, given.PORTS_FILE)) or ""
+    dns = files.read_all(os.path.join(root, given.DNS_DIRECTORY))
+    applied = not script or (means or _network()).applied(script)
+    held = given.read_given(root)
+    if held:
+        withheld = given.local(held, given.read_withheld(root))
+        live = given.live_dns(held["dns"], withheld)
+        whole = {name: text for name, text in held["dns"].items() if dns.get(name) == live.get(name)}
+        dns = {**dns, **whole}
+        script = held["ports"] if script == given.live_ports(held, withheld) else script
+    watched = {key: held[key] for key in ("node", "services")} if held else {}
+    return dns, script if applied else "not loaded", canonical.digest(watched)
 
 
 def _check_names(dns: Mapping[str, str]) -> None:
@@ -124,30 +143,45 @@ def _write_traefik(wanted: Mapping[str, Any] | None, root: str, before: str | No
     return [_line(TRAEFIK_FILE, before, text)]
 
 
+def _write_live(share: Mapping[str, Any], root: str, check: bool, means: Means) -> list[str]:
+    """Names, addresses and ports of those who serve, without what is withheld here; given.json first."""
+    text = given.given_text(share)
+    held = json.loads(text)
+    withheld = given.local(held, given.read_withheld(root))
+    before = files.read(os.path.join(root, given.GIVEN_FILE))
+    changes = []
+    if text != before:
+        changes.append(_line(given.GIVEN_FILE, before, text))
+        if not check:
+            given.write_given(text, root)
+    changes += _write_dns(given.live_dns(share["dns"], withheld), root, check)
+    return changes + _write_ports(given.live_ports(held, withheld), root, check, means)
+
+
 def _write_dns(wanted: Mapping[str, str], root: str, check: bool) -> list[str]:
-    directory = os.path.join(root, DNS_DIRECTORY)
+    directory = os.path.join(root, given.DNS_DIRECTORY)
     present = files.read_all(directory)
     changes = []
     for name in sorted({*wanted, *present}):
         if wanted.get(name) == present.get(name):
             continue
-        changes.append(_line(f"{DNS_DIRECTORY}/{name}", present.get(name), wanted.get(name)))
+        changes.append(_line(f"{given.DNS_DIRECTORY}/{name}", present.get(name), wanted.get(name)))
         path = os.path.join(directory, name)
         if not check and name in wanted:
-            files.replace(path, wanted[name], os.path.join(root, DNS_STAGE))
+            files.replace(path, wanted[name], os.path.join(root, given.DNS_STAGE))
         elif not check:
             files.remove(path)
     return changes
 
 
 def _write_ports(text: str, root: str, check: bool, means: Means) -> list[str]:
-    path = os.path.join(root, PORTS_FILE)
+    path = os.path.join(root, given.PORTS_FILE)
     before = files.read(path) or ""
     if text == before and (not text or means.applied(text)):
         return []
     if not check:
         means.apply(text, path)
-    return [_line(PORTS_FILE, before or None, text or None)]
+    return [_line(given.PORTS_FILE, before or None, text or None)]
 
 
 def _write_state(tasks: Any, root: str, check: bool) -> list[str]:
@@ -156,7 +190,7 @@ def _write_state(tasks: Any, root: str, check: bool) -> list[str]:
     if text == before:
         return []
     if not check:
-        files.replace(path, text, os.path.join(root, STATE_STAGE))
+        files.replace(path, text, os.path.join(root, given.STAGE))
     return [_line(ENDPOINTS_FILE, before, text)]
 
 

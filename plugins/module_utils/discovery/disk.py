@@ -10,10 +10,17 @@ from typing import Any
 from .. import canonical
 
 
-def disk_digest(tasks: Any, traefik: str | None, dns: Mapping[str, str], ports: str, policy: str = "") -> str:
+def disk_digest(
+    tasks: Any,
+    traefik: str | None,
+    dns: Mapping[str, str],
+    ports: str,
+    *digests: str,
+) -> str:
     """Digest over the contents of endpoints.json, Traefik's file (None = absent), the DNS files and the nft scripts.
 
-    policy: the digest of the policy that the serving tasks need (`share`'s policy.core), "" if there is none.
+    digests: of the policy that the serving tasks need (`share`'s policy.core), "" if there is none; and of what the
+    host's own watch knows of services (`share`'s watch).
     """
     return canonical.digest(
         {
@@ -21,6 +28,6 @@ def disk_digest(tasks: Any, traefik: str | None, dns: Mapping[str, str], ports: 
             "traefik": None if traefik is None else canonical.text_digest(traefik),
             "dns": {name: canonical.text_digest(text) for name, text in dns.items()},
             "ports": canonical.text_digest(ports),
-            "policy": policy,
+            "digests": digests,
         }
     )

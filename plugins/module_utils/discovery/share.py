@@ -7,11 +7,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..canonical import text_digest
+from .. import canonical
 from .convert import Task, task_order
 from .disk import disk_digest
 from .dns import dns_files
 from .render import traefik_file
+from .watched import watched_health
 
 TASK_KEYS = ("service", "slot", "node", "ip")
 
@@ -23,7 +24,7 @@ def share(
     options: Mapping[str, Any],
     cache: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """The endpoints share of one host (docs/architecture.md): {tasks, traefik, dns, ports, policy}.
+    """The endpoints share of one host (docs/architecture.md): {tasks, traefik, dns, ports, watch, policy}.
 
     services, tasks (those that serve now), node: docs/architecture.md; options: `ingress_options`. Only `ports`
     and `policy` depend on the node beyond whether it is an ingress: give one `cache` dict for all hosts of one step to
@@ -35,6 +36,7 @@ def share(
     if "dns" not in kept:
         kept["tasks"] = [{key: str(task[key]) for key in TASK_KEYS} for task in serving]
         kept["dns"] = dns_files(services, serving, str(options["domain"]))
+        kept["watch"] = watched(services)
     if node.get("ingress") and "traefik" not in kept:
         kept["traefik"] = {**traefik_file(services, serving, options), "port": int(options["fence_port"])}
     return {
@@ -42,8 +44,20 @@ def share(
         "traefik": kept["traefik"] if node.get("ingress") else None,
         "dns": kept["dns"],
         "ports": _ports(services, serving, node),
+        "watch": {"node": str(node["name"]), "services": kept["watch"]},
         "policy": policy_share(services, serving, str(node["name"]), kept),
     }
+
+
+def watched(services: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """What the host's own watch knows of services: name, and ports, vip and health where there are any. Sorted."""
+    found = []
+    for service in sorted(services, key=lambda one: str(one["name"])):
+        health = watched_health(service)
+        parts = {"ports": service.get("ports"), "vip": service.get("vip"), "health": health}
+        if any(parts.values()):
+            found.append({"name": str(service["name"]), **{key: part for key, part in parts.items() if part}})
+    return canonical.plain(found)  # type: ignore[no-any-return]
 
 
 def policy_share(
@@ -65,13 +79,14 @@ def policy_share(
         cache["core"] = model(services, serving)
     core = policy_table(cache["core"], node)
     text = policy_table(model(services, [*others, *serving]), node) if others else core
-    return {"text": text, "core": text_digest(core)}
+    return {"text": text, "core": canonical.text_digest(core)}
 
 
 def share_digest(value: Mapping[str, Any]) -> str:
     """Digest of what a host has on disk once it carried this share out; equals `observe_endpoints`' digest then."""
     traefik = value["traefik"]["text"] if value["traefik"] else None
-    return disk_digest(value["tasks"], traefik, value["dns"], value["ports"], value["policy"]["core"])
+    digests = (value["policy"]["core"], canonical.digest(value["watch"]))
+    return disk_digest(value["tasks"], traefik, value["dns"], value["ports"], *digests)
 
 
 def _ports(services: list[Mapping[str, Any]], tasks: list[Task], node: Mapping[str, Any]) -> str:

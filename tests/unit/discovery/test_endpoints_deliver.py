@@ -127,12 +127,12 @@ def test_share_has_the_contract_shape(make_service, make_tasks):
     service = make_service(ports=[{"target": 80}])
     tasks = [{**task, "id": "x", "health": "healthy"} for task in make_tasks("shop_web", "10.0.0.1")]
     share = discovery.share([service], tasks, {"name": "n1", "ingress": True}, OPTIONS)
-    assert sorted(share) == ["dns", "policy", "ports", "tasks", "traefik"]
+    assert sorted(share) == ["dns", "policy", "ports", "tasks", "traefik", "watch"]
     assert share["tasks"] == make_tasks("shop_web", "10.0.0.1")
     assert sorted(share["traefik"]) == ["generation", "port", "text"]
     assert share["ports"] == ""
     other = discovery.share([service], tasks, {"name": "n2", "ingress": False}, OPTIONS)
-    assert other == {**share, "traefik": None, "policy": other["policy"]}
+    assert other == {**share, "traefik": None, "policy": other["policy"], "watch": {**share["watch"], "node": "n2"}}
 
 
 def test_one_rename_per_change_and_none_without(tmp_path, watch, kernel, make_share):
@@ -147,16 +147,17 @@ def test_one_rename_per_change_and_none_without(tmp_path, watch, kernel, make_sh
     assert seen.events() == [(MOVED_TO, "stowage.yml")]
     assert named.events() == [(MOVED_TO, "shop_web")]
     assert (dynamic / "stowage.yml").stat().st_mode & 0o7777 == 0o644
-    everything = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    everything = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.suffix != ".lock"}
     again = discovery.deliver(make_share("10.0.0.1"), root=str(tmp_path), means=kernel.means())
     assert (again["changed"], again["changes"], again["problems"]) == (False, [], [])
     assert seen.events() + named.events() == []
-    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == everything
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.suffix != ".lock"} == everything
     changed = discovery.deliver(make_share("10.0.0.2"), root=str(tmp_path), means=kernel.means())
     assert seen.events() == [(MOVED_TO, "stowage.yml")]
     assert changed["changes"] == [
         "/var/lib/stowage/policy.nft changed",
         "/var/lib/stowage/traefik/dynamic/stowage.yml changed",
+        "/var/lib/stowage/given.json changed",
         "/var/lib/stowage/dns/shop_web changed",
         "/var/lib/stowage/endpoints.json changed",
     ]
@@ -171,7 +172,7 @@ def test_check_writes_nothing_and_says_the_same(tmp_path, kernel, make_share):
     (tmp_path / LIB).mkdir(parents=True)
     done = discovery.deliver(share, root=str(tmp_path), means=kernel.means())
     assert foreseen["changes"] == done["changes"]
-    assert len(done["changes"]) == 5
+    assert len(done["changes"]) == 6
 
 
 def test_digest_on_disk_equals_the_share(tmp_path, kernel, make_share):

@@ -1,0 +1,159 @@
+# Copyright: Stowage contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Put the program stowage-health and its unit on this host, or take both away and give back what is withheld."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import io
+import os
+import subprocess
+import zipfile
+from typing import Any
+
+from ..discovery import given as held
+from ..errors import Problem, StowageError
+from ..network.host import apply_ports
+from . import watch
+
+PROGRAM = "/usr/local/lib/stowage/stowage-health.pyz"
+UNIT = "stowage-health.service"
+UNIT_PATH = f"/etc/systemd/system/{UNIT}"
+SYSTEMD = "/run/systemd/system"
+UNIT_TEXT = f"""[Unit]
+Description=Containers of the Stowage fleet that do not serve leave this host's names and addresses
+After=docker.service stowage-net.service stowage-dns.service
+
+[Service]
+ExecStart=/usr/bin/python3 {PROGRAM}
+Restart=always
+RestartSec=2
+
+[Install]
+WantedBy=multi-user.target
+"""
+MAIN = "import sys\n\nfrom stowage.health.watch import main\n\nsys.exit(main(sys.argv[1:]))\n"
+STAMP = (1980, 1, 1, 0, 0, 0)
+
+
+def present(check: bool = False) -> list[str]:
+    """Have program and unit there and running; one line per change. Raises StowageError (STW-HEALTH)."""
+    if not os.path.isdir(SYSTEMD):
+        return []  # nobody to run it: such a host is a container of somebody's tests
+    wanted = {PROGRAM: program(), UNIT_PATH: UNIT_TEXT.encode()}
+    changes = [f"write {path}" for path, data in wanted.items() if _read(path) != data]
+    runs = not _systemctl("is-enabled", UNIT, ask=True) and not _systemctl("is-active", UNIT, ask=True)
+    if check:
+        return changes + ([] if runs else [f"start {UNIT}"])
+    for path, data in wanted.items():
+        if _read(path) != data:
+            _write(path, data)
+    if changes:
+        _systemctl("daemon-reload")
+    if changes or not runs:
+        _systemctl("enable", UNIT)
+        _systemctl("restart", UNIT)
+    return changes + ([] if runs else [f"start {UNIT}"])
+
+
+def absent(check: bool = False) -> list[str]:
+    """Have neither; what is withheld is given back. One line per change."""
+    there = [path for path in (UNIT_PATH, PROGRAM) if os.path.exists(path)]
+    if check or not there:
+        return [f"remove {path}" for path in there]
+    if os.path.exists(UNIT_PATH) and os.path.isdir(SYSTEMD):
+        _systemctl("disable", "--now", UNIT)
+    for path in there:
+        os.unlink(path)
+    with held.endpoints_lock():
+        given = held.read_given()
+        if given:
+            held.enforce(given, held.local(given, held.read_withheld(always=True)), set(), apply_ports)
+        for path in (held.WITHHELD_FILE, held.BEAT_FILE):
+            if os.path.exists(f"/{path}"):
+                os.unlink(f"/{path}")
+    if os.path.isdir(SYSTEMD):
+        _systemctl("daemon-reload")
+    return [f"remove {path}" for path in there]
+
+
+def program() -> bytes:
+    """The program as one zip file that Python runs: the watch and what it imports. The same sources, the same bytes."""
+    base = __name__.rpartition(".health.")[0]
+    sources = {"__main__.py": MAIN, "stowage/__init__.py": ""}
+    for name, text in _closure(base, watch.__name__).items():
+        relative = name[len(base) + 1 :].replace(".", "/")
+        sources[f"stowage/{relative}.py"] = text
+        sources.setdefault(f"stowage/{relative.rpartition('/')[0]}/__init__.py".replace("//", "/"), "")
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        for path in sorted(sources):
+            archive.writestr(zipfile.ZipInfo(path, STAMP), sources[path])
+    return file.getvalue()
+
+
+def _closure(base: str, first: str) -> dict[str, str]:
+    """{module: source} of a module and of all that it imports from this collection, without packages' own files."""
+    found: dict[str, str] = {}
+    waiting = [first]
+    while waiting:
+        name = waiting.pop()
+        if name in found:
+            continue
+        found[name] = source(name)
+        for node in ast.walk(ast.parse(found[name])):
+            if isinstance(node, ast.ImportFrom) and node.level:
+                waiting += _imported(name, node, base)
+    return found
+
+
+def _imported(name: str, node: ast.ImportFrom, base: str) -> list[str]:
+    package = name.split(".")[: -node.level]
+    module = ".".join([*package, *([node.module] if node.module else [])])
+    if _is_module(module):
+        return [module]
+    if not module.startswith(base):
+        return []
+    return [f"{module}.{alias.name}" for alias in node.names if _is_module(f"{module}.{alias.name}")]
+
+
+def _is_module(name: str) -> bool:
+    spec = importlib.util.find_spec(name)
+    return spec is not None and spec.submodule_search_locations is None
+
+
+def source(name: str) -> str:
+    """A module's source, also from a zip file, or from Ansible's own loader, which gives bytes."""
+    spec = importlib.util.find_spec(name)
+    loader: Any = spec.loader if spec else None
+    text = loader.get_source(name)
+    return text.decode("utf-8") if isinstance(text, bytes) else str(text)
+
+
+def _systemctl(*arguments: str, ask: bool = False) -> bool:
+    """Run systemctl; whether it failed, if that is only asked."""
+    done = subprocess.run(("systemctl", *arguments), capture_output=True, text=True, check=False)
+    if done.returncode and not ask:
+        reason = f"systemctl {' '.join(arguments)}: {done.stderr.strip()[:200]!a}"
+        raise StowageError(Problem("STW-HEALTH", UNIT, reason, f"look at `journalctl -u {UNIT}` on the host"))
+    return done.returncode != 0
+
+
+def _read(path: str) -> bytes | None:
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError:
+        return None
+
+
+def _write(path: str, data: bytes) -> None:
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    draft = f"{path}.stowage-new"
+    with open(draft, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    os.chmod(draft, 0o644)
+    os.replace(draft, path)

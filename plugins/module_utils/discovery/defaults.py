@@ -55,10 +55,14 @@ def complete_http(http: dict[str, Any], owners: Mapping[str, Sequence[Mapping[st
 def health_path(service: Mapping[str, Any]) -> dict[str, Any] | None:
     """{path, hostname, port} of the HTTP check a Compose healthcheck makes, or None if it makes none that is known.
 
-    A test counts when it fetches exactly one http://localhost URL. `health_path` in the Service wins: {path} only.
+    A test counts when it fetches exactly one http://localhost URL. `health_path` in the Service wins: {path} only; and
+    so does the http probe of x-stowage.health.ready.
     """
     if service.get("health_path"):
         return {"path": str(service["health_path"]), "hostname": "", "port": None}
+    asked = (service.get("health") or {}).get("ready") or {}
+    if asked.get("kind") == "http":
+        return {"path": asked["path"], "hostname": asked["host"], "port": asked["port"]}
     test = ((service.get("template") or {}).get("healthcheck") or {}).get("test") or []
     words = [test] if isinstance(test, str) else [str(word) for word in test]
     found = [match for word in words for match in LOCAL_URL.finditer(word)]

@@ -88,7 +88,7 @@ def observe_endpoints(root: str = "/", means: Means | None = None) -> dict[str, 
     tasks: [{service, slot, node, ip}], [] if endpoints.json is absent or broken.
     """
     tasks = _read_tasks(files.read(os.path.join(root, ENDPOINTS_FILE)))
-    with given.endpoints_lock(root):
+    with given.endpoints_lock(root, looks=True):
         dns, script, was = _as_given(root, means)
     traefik = files.read(os.path.join(root, TRAEFIK_FILE))
     told = disk_digest(tasks, traefik, dns, script, was)

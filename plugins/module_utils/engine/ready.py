@@ -85,6 +85,11 @@ def _running(task: Mapping[str, Any], record: Mapping[str, Any], waited: float, 
     return _failed(f"restarted {restarts} times in {waited:.0f} s") if task["monitor"] > 0 and restarts else READY
 
 
+def late(reason: str, over: bool) -> Verdict:
+    """Wait on, or fail if the time is over."""
+    return _failed(reason) if over else WAIT
+
+
 def _loops(task: Mapping[str, Any], restarts: int | None) -> bool:
     return not task["one_shot"] and restarts is not None and restarts >= LOOP_RESTARTS
 

@@ -36,6 +36,7 @@ class Attempt:
         self.restarts: int | None = None
         self.restarts_before = 0
         self.ended_at: float | None = None
+        self.ready_at: float | None = None
         self.since = self.began = time.monotonic()
         self.ended = self.began
 
@@ -228,8 +229,7 @@ def _wait(engine: Engine, attempts: list[Attempt]) -> None:
     pending, pause = list(attempts), FIRST_PAUSE
     while pending:
         try:
-            listed = {records.name_of(entry): entry for entry in engine.containers()}
-            pending = [attempt for attempt in pending if not _settled(engine, attempt, listed)]
+            pending = _unsettled(engine, pending)
         except EngineError as error:
             for attempt in pending:
                 attempt.fail(f"cannot be watched: {error}")
@@ -237,6 +237,13 @@ def _wait(engine: Engine, attempts: list[Attempt]) -> None:
         if pending:
             time.sleep(pause)
             pause = min(pause * 1.5, LONGEST_PAUSE)
+
+
+def _unsettled(engine: Engine, attempts: list[Attempt]) -> list[Attempt]:
+    """Those without a verdict yet; side by side, because a probe may wait for its answer."""
+    listed = {records.name_of(entry): entry for entry in engine.containers()}
+    done = in_parallel(lambda attempt: _settled(engine, attempt, listed), attempts)
+    return [attempt for attempt, settled in zip(attempts, done) if not settled]
 
 
 def _settled(engine: Engine, attempt: Attempt, listed: Mapping[str, Any]) -> bool:
@@ -248,10 +255,32 @@ def _settled(engine: Engine, attempt: Attempt, listed: Mapping[str, Any]) -> boo
         attempt.restarts = max(count - attempt.restarts_before, 0)
     look = ready.Look(attempt.record, waited, attempt.restarts, attempt.down())
     found = ready.verdict(attempt.task, attempt.condition, look)
+    if found.ok and (attempt.record or {}).get("state") == "running":
+        found = _watched(engine, attempt, waited)
     if found.done and not found.ok:
         attempt.fail(found.reason)
     attempt.ended = time.monotonic()
     return found.done
+
+
+def _watched(engine: Engine, attempt: Attempt, waited: float) -> ready.Verdict:
+    """A container that would be ready: does it pass its probe, and does it stay up for as long as it is watched?"""
+    task = attempt.task
+    if task.get("ready") and attempt.ready_at is None:
+        from ..health.probes import probe  # noqa: PLC0415 (only who states a probe needs it)
+
+        reason = probe(task["ready"], task["ip"])
+        if reason:
+            return ready.late(f"not ready after {waited:.0f} s: {reason}", waited >= task["ready_timeout"])
+    now = time.monotonic()
+    attempt.ready_at = attempt.ready_at or now
+    if now - attempt.ready_at < task.get("observe_for", 0.0):
+        return ready.WAIT
+    if task.get("observe_for"):
+        count = int(engine.inspect(task["name"]).get("RestartCount", 0)) - attempt.restarts_before
+        if count > 0:
+            return ready.late(f"restarted {count} times while it was watched ({task['observe_for']:g} s)", True)
+    return ready.READY
 
 
 def _undo(engine: Engine, attempt: Attempt) -> None:

@@ -154,6 +154,8 @@ def start_task(change: Change, service: Mapping[str, Any]) -> dict[str, Any]:
         "ready_timeout": float(service["ready_timeout"]),
         "one_shot": one_shot(service),
         **({"must_end": True} if service.get("must_end") else {}),
+        **({"observe_for": service["observe_for"]} if service.get("observe_for") else {}),
+        **({"ready": service["health"]["ready"]} if (service.get("health") or {}).get("ready") else {}),
         "publish": not one_shot(service),
         **{key: change[key] for key in ("devices", "ports") if change.get(key)},
     }

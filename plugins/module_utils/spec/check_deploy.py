@@ -12,6 +12,7 @@ from typing import Any
 from ..errors import show
 from .depending import runs_for_ever
 from .findings import Findings
+from .health import check_health
 from .keys import nearest
 from .placement import beyond_swarm
 from .short import PROTOCOLS
@@ -184,6 +185,7 @@ def _platform(findings: Findings, path: tuple[Any, ...], service: Mapping[str, A
 def _own(findings: Findings, name: str, own: Mapping[str, Any]) -> None:
     """x-stowage."""
     path = ("services", name, "x-stowage")
+    check_health(findings, path, own)
     strategy = (own.get("placement") or {}).get("strategy", "spread")
     if strategy not in STRATEGIES:
         fix = nearest(strategy, STRATEGIES) or f"write {' or '.join(STRATEGIES)}"

@@ -19,6 +19,7 @@ from .check_deploy import host_ports
 from .check_rights import host_network
 from .depending import awaited, says_restart, targets
 from .findings import Findings
+from .health import compile_health
 from .placement import compile_placement
 from .template import container_template, published
 from .units import parse_cpus, seconds
@@ -200,9 +201,16 @@ def _service(whole: _Whole, name: str) -> dict[str, Any]:
         "volumes": _volumes(stack, normal, stated),
         "healthcheck": tested,
         "ready_timeout": seconds(own.get("ready_timeout"), usual),
+        **_asked(own),
         **({"must_end": True} if must_end else {}),
         "template": template,
     }
+
+
+def _asked(own: Mapping[str, Any]) -> dict[str, Any]:
+    """health and observe_for of x-stowage, as far as they are stated."""
+    health, watched = compile_health(own), seconds(own.get("observe_for"))
+    return {**({"health": health} if health else {}), **({"observe_for": watched} if watched else {})}
 
 
 def _placement(stack: str, normal: Mapping[str, Any], stated: Mapping[str, Any]) -> dict[str, Any]:

@@ -58,6 +58,8 @@ order | applied | order | applies | applies | start-first or stop-first
         """
 drain | applied | duration? | unknown | unknown | time between traffic off and stop, 2s if not stated
 ready_timeout | applied | duration? | unknown | unknown | time a new container may take to become healthy
+observe_for | applied | duration? | unknown | unknown | time a new container is watched after it became ready
+health | applied | section:services.*.x-stowage.health | unknown | unknown | what the host asks its containers
 placement | applied | section:services.*.x-stowage.placement | unknown | unknown | see its keys
 placement.strategy | applied | string | unknown | unknown | spread, binpack or round_robin
 placement.hosts | applied | strings_or_one | unknown | unknown | only these hosts, by inventory name
@@ -65,6 +67,35 @@ allow_host_paths | applied | strings_or_one | unknown | unknown | guarded host p
 allow_privileged | applied | bool | unknown | unknown | allows privileged, host namespaces and what is like them
 compose | applied | section:services.* | unknown | unknown | keys that Swarm refuses, as export writes them
 """,
+    ),
+    *rows(
+        "services.*.x-stowage.health",
+        """
+ready | applied | section:services.*.x-stowage.health.ready | unknown | unknown | serves: else no traffic
+live | applied | section:services.*.x-stowage.health.live | unknown | unknown | alive: else it is restarted
+""",
+    ),
+    *(
+        key
+        for part in ("ready", "live")
+        for key in rows(
+            f"services.*.x-stowage.health.{part}",
+            f"""
+http | applied | section:services.*.x-stowage.health.{part}.http | unknown | unknown | GET, 200 to 399 passes
+http.port | applied | int? | unknown | unknown | port of the container
+http.path | applied | string | unknown | unknown | / if not stated
+http.host | applied | string | unknown | unknown | header Host
+tcp | applied | section:services.*.x-stowage.health.{part}.tcp | unknown | unknown | a connection passes
+tcp.port | applied | int? | unknown | unknown | port of the container
+grpc | applied | section:services.*.x-stowage.health.{part}.grpc | unknown | unknown | grpc.health.v1, SERVING passes
+grpc.port | applied | int? | unknown | unknown | port of the container
+grpc.service | applied | string | unknown | unknown | the whole server if not stated
+interval | applied | duration? | unknown | unknown | 1.5s for ready, 10s for live, if not stated
+timeout | applied | duration? | unknown | unknown | 1s if not stated
+retries | applied | int? | unknown | unknown | failures in a row: 2 for ready, 3 for live, if not stated
+start_period | applied | duration? | unknown | unknown | 0s if not stated; not asked before
+""",
+        )
     ),
     *rows(
         "services.*.x-stowage.placement",

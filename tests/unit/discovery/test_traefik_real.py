@@ -24,7 +24,13 @@ def carry_out(traefik, services, tasks, settings=None):
     """Deliver the share of these services to a running Traefik; the result of `deliver`."""
     options = discovery.ingress_options({**SETTINGS, **(settings or {})})
     made = discovery.traefik_file(services, tasks, options)
-    share = {"tasks": tasks, "traefik": {**made, "port": traefik.fence}, "dns": {}, "ports": ""}
+    share = {
+        "tasks": tasks,
+        "traefik": {**made, "port": traefik.fence},
+        "dns": {},
+        "ports": "",
+        "watch": {"node": "n1", "services": []},
+    }
     return discovery.deliver(share, root=str(traefik.root), timeout=60, means=MEANS)
 
 
@@ -109,7 +115,13 @@ def test_a_file_traefik_refuses_is_a_fence_problem(start_traefik, start_backend,
     service["labels"]["traefik.http.routers.web.nonsense"] = "1"
     options = discovery.ingress_options({**SETTINGS, "unknown_fields": True})
     made = discovery.traefik_file([service], tasks, options)
-    share = {"tasks": tasks, "traefik": {**made, "port": traefik.fence}, "dns": {}, "ports": ""}
+    share = {
+        "tasks": tasks,
+        "traefik": {**made, "port": traefik.fence},
+        "dns": {},
+        "ports": "",
+        "watch": {"node": "n1", "services": []},
+    }
     result = discovery.deliver(share, root=str(traefik.root), timeout=3.0, means=MEANS)
     assert [problem.code for problem in result["problems"]] == ["STW-FENCE"]
     assert f"still serves generation {kept}" in result["problems"][0].reason
@@ -147,7 +159,13 @@ def test_a_second_traefik_tries_new_shapes(start_traefik, make_service, make_tas
         service, options = make_service(labels=exposed(80, **labels)), {**SETTINGS, "unknown_fields": True}
         tasks = make_tasks("shop_web", *addresses)
         made = discovery.traefik_file([service], tasks, discovery.ingress_options(options))
-        share = {"tasks": tasks, "traefik": {**made, "port": traefik.fence}, "dns": {}, "ports": ""}
+        share = {
+            "tasks": tasks,
+            "traefik": {**made, "port": traefik.fence},
+            "dns": {},
+            "ports": "",
+            "watch": {"node": "n1", "services": []},
+        }
         return discovery.deliver(share, root=str(traefik.root), timeout=20, means=MEANS._replace(trial=trial))
 
     assert change({}, "127.0.0.2", "127.0.0.3")["problems"] == []

@@ -177,6 +177,7 @@ def test_check_mode_starts_nothing_and_says_what_would_be(host, task):
 # Volumes
 
 
+WATCH = {"node": "n1", "services": []}
 MOUNTS = {"mounts": [{"type": "volume", "source": "shop_data", "target": "/d"}]}
 VOLUME = {"name": "shop_data", "driver": "local", "driver_opts": {"o": "x"}, "labels": {"k": "v"}, "stack": "shop"}
 
@@ -364,12 +365,12 @@ def test_ports_that_the_kernel_refuses_are_told(ours, monkeypatch):
         raise NetworkError("nft -f: syntax error, line 3")
 
     monkeypatch.setattr(deliver, "deliver", refuses)
-    result = ours.apply("endpoints", {"tasks": [], "traefik": None, "dns": {}, "ports": "x"})
+    result = ours.apply("endpoints", {"tasks": [], "traefik": None, "dns": {}, "ports": "x", "watch": WATCH})
     assert [(p["code"], p["reason"]) for p in result["problems"]] == [("STW-PORTS", "nft -f: syntax error, line 3")]
 
 
 def test_endpoints_are_delivered_once(ours):
-    share = {"tasks": [], "traefik": None, "dns": {"shop_web": "10.0.0.1 web\n"}, "ports": ""}
+    share = {"tasks": [], "traefik": None, "dns": {"shop_web": "10.0.0.1 web\n"}, "ports": "", "watch": WATCH}
     assert ours.apply("endpoints", share, check=True)["changed"] is True
     assert ours.apply("endpoints", share)["changed"] is True
     assert ours.apply("endpoints", share)["changed"] is False

@@ -1,4 +1,4 @@
-"""Between runs and in a deploy: who hangs or dies leaves names, who is not alive is restarted, who is not ready gets no traffic."""
+"""Who hangs or dies leaves names, who is not alive is restarted, who is not ready or does not stay gets no traffic."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ services:
     environment: {{NAME: "{{{{.Service.Name}}}}", SLOT: "{{{{.Task.Slot}}}}", EXIT_AFTER: "{exit_after}"}}
     deploy:
       replicas: 2
-      restart_policy: {{condition: {condition}}}
       update_config: {{parallelism: 1, monitor: 1s, failure_action: pause}}
       placement: {{max_replicas_per_node: 2, constraints: [node.hostname == n2]}}
     x-stowage:
@@ -24,11 +23,11 @@ services:
         ready: {{http: {{port: {port}, path: /health}}, interval: 1s, timeout: 500ms}}
         {live}
 """
-LIVE = "live: {tcp: {port: 8080}, interval: 1s, retries: 2}"
+LIVE = "live: {http: {port: 8080, path: /health}, interval: 1s, retries: 2}"
 
 
-def web(condition="none", live="", more="ready_timeout: 15s", port=8080, exit_after=0):
-    return WEB.format(condition=condition, live=live, more=more, port=port, exit_after=exit_after or "")
+def web(live="", more="ready_timeout: 15s", port=8080, exit_after=0):
+    return WEB.format(live=live, more=more, port=port, exit_after=exit_after or "")
 
 
 def answers(fleet, node="n2"):
@@ -63,7 +62,7 @@ def test_a_hanging_and_a_dead_one_leave_the_names_and_no_plan_sees_drift(fleet, 
     assert answers(fleet) == {second["ip"]}, "a deploy that changes nothing gives nothing back"
     process(fleet, first, "CONT")
     back = within(15, lambda: answers(fleet) == both)
-    process(fleet, second, "KILL")
+    fleet.shell("n2", f"docker kill {second['id']}")
     dead = within(15, lambda: answers(fleet) == {first["ip"]})
     with capsys.disabled():
         print(f"\nhung: out after {hung:.1f} s, back after {back:.1f} s; killed: out after {dead:.1f} s")
@@ -72,7 +71,7 @@ def test_a_hanging_and_a_dead_one_leave_the_names_and_no_plan_sees_drift(fleet, 
 
 
 def test_what_is_not_alive_is_restarted(fleet):
-    fleet.stack(web("any", LIVE))
+    fleet.stack(web(LIVE))
     fleet.deploy().ok()
     victim = fleet.containers("shop_web")[0]
     began = fleet.shell("n2", f"docker inspect -f '{{{{.State.StartedAt}}}}' {victim['id']}")
@@ -91,8 +90,8 @@ def test_who_is_never_ready_gets_no_traffic(fleet):
 
 
 def test_a_crash_loop_after_the_first_health_is_caught(fleet):
-    fleet.stack(web("any", more="observe_for: 6s", exit_after=3))
+    fleet.stack(web(more="observe_for: 15s", exit_after=7))
     run = fleet.deploy()
     assert run.rc != 0
-    assert "while it was watched" in run.text or "exited" in run.text or "restarts" in run.text, run.text
+    assert "while it was watched" in run.text
     assert answers(fleet) == set()

@@ -4,17 +4,16 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
-from ansible_collections.stowage.fleet.plugins.module_utils import rollout, secrets
-from ansible_collections.stowage.fleet.plugins.module_utils.canonical import text_digest
+from ansible_collections.stowage.fleet.plugins.module_utils import rollout
+from ansible_collections.stowage.fleet.plugins.module_utils.canonical import plain
 from ansible_collections.stowage.fleet.plugins.module_utils.errors import Problem, StowageError
-from ansible_collections.stowage.fleet.plugins.plugin_utils import controller
+from ansible_collections.stowage.fleet.plugins.plugin_utils import contents, controller
 
 display = Display()
 
@@ -87,47 +86,16 @@ class ActionModule(ActionBase):
         if step["phase"] == "start":
             share["recreate_volumes"] = plan["options"]["recreate_volumes"]
             given.update(self._payloads(plan, share, task_vars))
+            share["tasks"] = given.pop("tasks", share["tasks"])
         if step["phase"] == "remove":
             share["prune"] = controller.kept_files(plan)
         share["fleet"], share["domain"] = plan["fleet"]["name"], plan["fleet"]["domain"]
         return {**given, "share": share}
 
-    def _payloads(
-        self, plan: Mapping[str, Any], share: Mapping[str, Any], task_vars: dict[str, Any]
-    ) -> dict[str, dict[str, str]]:
-        """Contents of the configs and secrets that this share's tasks mount, checked against the plan's digests."""
+    def _payloads(self, plan: Mapping[str, Any], share: Mapping[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+        """{files, secrets, tasks}: what this share's tasks mount, checked against the plan's digests."""
         if share["services"] and any(template.get("files") for template in share["services"].values()):
             key = str(controller.variable(task_vars, self._templar, "stowage_secrets_key", "") or "")
-            return _contents(plan, share, key)
+            labels = controller.variable(task_vars, self._templar, "stowage_labels", {})
+            return contents.of_share(plan, share, key, plain(labels or {}))
         return {}
-
-
-def _contents(plan: Mapping[str, Any], share: Mapping[str, Any], key: str) -> dict[str, dict[str, str]]:
-    given: dict[str, dict[str, str]] = {"files": {}, "secrets": {}}
-    stacks = {task["spec"]: task["stack"] for task in share["tasks"]}
-    for spec_digest, template in share["services"].items():
-        for wanted in template.get("files", ()):
-            entry = plan["files"][wanted["digest"]]
-            content = _read(entry)
-            if wanted["kind"] == "secret":
-                found = secrets.digest(plan["fleet"]["name"], stacks[spec_digest], entry["name"], content, key)
-            else:
-                found = text_digest(content)
-            if found != wanted["digest"]:
-                place = f"{wanted['kind']} {entry['name']}"
-                raise StowageError(
-                    Problem("STW-STALE", place, "changed since the plan was made", "make the plan again")
-                )
-            kind = "secrets" if wanted["kind"] == "secret" else "files"
-            given[kind][wanted["digest"]] = base64.b64encode(content).decode("ascii")
-    return given
-
-
-def _read(entry: Mapping[str, Any]) -> bytes:
-    try:
-        return controller.content_of(entry)
-    except OSError as error:
-        place = f"{entry['kind']} {entry['name']}"
-        raise StowageError(
-            Problem("STW-FILE", place, f"cannot be read ({error.strerror})", "put the file back")
-        ) from error

@@ -21,7 +21,7 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible_collections.stowage.fleet.plugins.module_utils import rollout, secrets, spec, storage
-from ansible_collections.stowage.fleet.plugins.module_utils.canonical import plain, text_digest
+from ansible_collections.stowage.fleet.plugins.module_utils.canonical import plain
 from ansible_collections.stowage.fleet.plugins.module_utils.discovery import api as discovery
 from ansible_collections.stowage.fleet.plugins.module_utils.errors import Problem, StowageError, raise_all
 from ansible_collections.stowage.fleet.plugins.module_utils.fleet import build_fleet
@@ -107,6 +107,7 @@ def stack_entries(task_vars: Mapping[str, Any], templar: Any) -> dict[str, spec.
         found = sorted((base / "stacks").glob("*.y*ml"))
         stated = {path.stem: [str(path)] for path in found}
     entries = spec.stacks(stated, plain(variable(task_vars, templar, "stowage_profiles")))
+    values = spec.template_values(plain(variable(task_vars, templar, "stowage_config_values", {})))
     return {
         name: entry._replace(
             files=tuple(str(base / path) for path in entry.files),
@@ -114,6 +115,7 @@ def stack_entries(task_vars: Mapping[str, Any], templar: Any) -> dict[str, spec.
             options=entry.options._replace(
                 configs=tuple((name, str(base / path)) for name, path in entry.options.configs),
                 secrets=tuple((name, str(base / path)) for name, path in entry.options.secrets),
+                values=values,
             ),
         )
         for name, entry in entries.items()
@@ -369,7 +371,7 @@ def _deployed(digest: str, entry: Mapping[str, Any]) -> bytes | None:
         value = content_of(entry)
     except OSError:
         return None
-    return value if text_digest(value) == digest else None
+    return value if spec.identity(entry, value) == digest else None
 
 
 def content_of(entry: Mapping[str, Any]) -> bytes:

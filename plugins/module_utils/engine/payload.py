@@ -138,7 +138,7 @@ def _host_config(template: Template, task: Task, context: Mapping[str, Any]) -> 
     config: dict[str, Any] = {
         "NetworkMode": template.get("network_mode") or NETWORK,
         "RestartPolicy": _restart(template.get("restart") or {}),
-        "Mounts": [_mount(mount, task) for mount in template.get("mounts", ())] + _files(template),
+        "Mounts": [_mount(mount, task) for mount in template.get("mounts", ())] + _files(template, task),
         **_names(template, task, context),
         **_limits(template),
     }
@@ -219,7 +219,13 @@ def _mount(mount: Mapping[str, Any], task: Task) -> dict[str, Any]:
     return result
 
 
-def _files(template: Template) -> list[dict[str, Any]]:
+def files_of(template: Template, task: Task) -> list[dict[str, Any]]:
+    """The template's `files` as this task has them. task["rendered"]: {digest of a template: digest of its file}."""
+    rendered = task.get("rendered") or {}
+    return [{**one, "digest": rendered.get(one["digest"], one["digest"])} for one in template.get("files", ())]
+
+
+def _files(template: Template, task: Task) -> list[dict[str, Any]]:
     folders = {"config": CONFIGS, "secret": SECRETS}
     return [
         {
@@ -229,7 +235,7 @@ def _files(template: Template) -> list[dict[str, Any]]:
             "ReadOnly": True,
             "BindOptions": {"Propagation": "rprivate"},
         }
-        for wanted in template.get("files", ())
+        for wanted in files_of(template, task)
     ]
 
 

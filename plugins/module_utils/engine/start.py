@@ -82,8 +82,8 @@ def start(
     given: {files, secrets: {digest: base64}}. Under check it says what would be created or started and touches nothing.
     """
     attempts = _attempts(engine, share["tasks"], share["services"])
-    templates = [attempt.template for attempt in attempts if attempt.template]
-    wanted = {(f["kind"], payload.file_name(f)): f for template in templates for f in template.get("files", ())}
+    mounted = [one for a in attempts if a.template for one in payload.files_of(a.template, a.task)]
+    wanted = {(one["kind"], payload.file_name(one)): one for one in mounted}
     wrote, missing = files.deliver(paths, wanted.values(), given, check)
     made, blocked = volumes.ensure(engine, paths, share, check)
     for attempt in attempts:
@@ -151,7 +151,7 @@ def _block(attempt: Attempt, fleet: str, missing: Mapping[str, Problem], blocked
     for name in (name for _stated, name in payload.named_volumes(template, task) if template and name in blocked):
         attempt.fail(str(blocked[name]))
     if entry is None or task.get("do") == "create":
-        for wanted in template.get("files", ()):
+        for wanted in payload.files_of(template, task):
             if wanted["digest"] in missing:
                 attempt.fail(str(missing[wanted["digest"]]))
 

@@ -4,7 +4,7 @@
 
 The hosts keep the records (engine.releases); there is no other memory of them. A Record is
     {schema, stack, at: 20261123T091230Z, release: 12 hex, exact: 12 hex, run, services: [Service],
-     files: {digest: {kind: config, name, content | base64}}}
+     files: {digest: {kind: config, name, content | base64, template if it is one}}}
 `release` names it for people and leaves the digests of secrets out; `exact` covers them. No value of a secret is in it.
 """
 
@@ -81,7 +81,7 @@ def _without_secrets(service: Service) -> dict[str, Any]:
 def _kept_file(entry: Mapping[str, Any], value: bytes | None) -> dict[str, Any] | None:
     if value is None:
         return None
-    named = {"kind": entry["kind"], "name": entry["name"]}
+    named = {key: entry[key] for key in ("kind", "name", "template") if key in entry}
     try:
         return {**named, "content": value.decode("utf-8")}
     except UnicodeDecodeError:

@@ -5,8 +5,22 @@
 from __future__ import annotations
 
 from .compilation import compile_services
+from .config_golang import TemplateMistake
+from .config_templates import filled, identity, template_values
 from .export import stack_file
 from .inventory import Stack, stack_variables, stacks
 from .reading import Options, load
 
-__all__ = ["Options", "Stack", "compile_services", "load", "stack_file", "stack_variables", "stacks"]
+__all__ = [
+    "Options",
+    "Stack",
+    "TemplateMistake",
+    "compile_services",
+    "filled",
+    "identity",
+    "load",
+    "stack_file",
+    "stack_variables",
+    "stacks",
+    "template_values",
+]

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from .. import secrets
-from ..canonical import text_digest
 from ..errors import SHOWN_CHARACTERS, Problem, raise_all, show
 from .check import NAME, check
 from .check_container import file_target
 from .check_deploy import host_ports
 from .check_rights import host_network
+from .config_golang import TemplateMistake
+from .config_templates import described, identity
 from .depending import awaited, says_restart, targets
 from .findings import Findings
 from .health import compile_health
@@ -101,7 +102,7 @@ class _Files:
     def __init__(self, stack: str, normal: Mapping[str, Any], source: Source, findings: Findings) -> None:
         self._stack, self._normal, self._source, self._findings = stack, normal, source, findings
         self._known: dict[tuple[str, str], tuple[str, str]] = {}
-        self.entries: dict[str, dict[str, str]] = {}
+        self.entries: dict[str, dict[str, Any]] = {}
 
     def collect(self) -> None:
         """Read every config and secret that a service uses; mistakes go to the findings."""
@@ -119,18 +120,34 @@ class _Files:
         if stated.get("external") or not (stated.get("file") or stated.get("content")):
             return
         name = stated.get("name") or f"{self._stack}_{source}"
-        entry = {"kind": kind[:-1], "name": name}
+        entry: dict[str, Any] = {"kind": kind[:-1], "name": name}
         if stated.get("file"):
             entry["path"] = os.path.normpath(os.path.join(self._source.base, stated["file"]))
         else:
             entry["content"] = stated["content"]
         value = self._content((kind, source), entry)
-        if value is not None:
-            digest = text_digest(value) if kind == "configs" else self._source.secret_digest(self._stack, name, value)
+        if value is not None and self._is_described((kind, source), entry, value):
+            config = kind == "configs"
+            digest = identity(entry, value) if config else self._source.secret_digest(self._stack, name, value)
             self._known[(kind, source)] = (name, digest)
             self.entries[digest] = entry
 
-    def _content(self, path: tuple[str, ...], entry: Mapping[str, str]) -> bytes | None:
+    def _is_described(self, path: tuple[str, str], entry: dict[str, Any], value: bytes) -> bool:
+        """False (and a finding) if it is a template that cannot be filled in; of one that can, the entry tells so."""
+        driver = self._normal[path[0]][path[1]].get("template_driver")
+        if not driver:
+            return True
+        try:
+            entry["template"] = described(driver, value, getattr(self._normal, "given", {}))
+        except TemplateMistake as mistake:
+            line = f", line {mistake.line}" if mistake.line else ""
+            self._findings.add(
+                (*path, "template_driver"), "STW-TEMPLATE", f"{_shown(mistake.reason)}{line}", mistake.fix
+            )
+            return False
+        return True
+
+    def _content(self, path: tuple[str, ...], entry: Mapping[str, Any]) -> bytes | None:
         try:
             value = self._source.read(entry["path"]) if "path" in entry else entry["content"].encode("utf-8", "strict")
         except (OSError, ValueError) as error:

@@ -9,6 +9,7 @@ import os
 from typing import Any
 
 from ..errors import show
+from .config_templates import DRIVERS
 from .document import KeyPath
 from .interpolation import Substituted
 from .reader import DROP, Reader, form, literal
@@ -51,6 +52,15 @@ def read_order(reader: Reader, path: KeyPath, value: Any) -> Any:
     """start-first or stop-first."""
     if value not in ("start-first", "stop-first"):
         return reader.refuse(path, "STW-UPDATE", f"order {show(value)} is unknown", "write start-first or stop-first")
+    return literal(value)
+
+
+@form("driver")
+def read_driver(reader: Reader, path: KeyPath, value: Any) -> Any:
+    """golang or jinja2."""
+    if value not in DRIVERS:
+        reason = f"driver {show(value)} is unknown"
+        return reader.refuse(path, "STW-TEMPLATE", reason, f"write {' or '.join(DRIVERS)}")
     return literal(value)
 
 

@@ -60,9 +60,14 @@ def _stack(entry: Mapping[str, Any], active: tuple[str, ...]) -> Stack:
         (*active, *lists["profiles"]),
         lists["allow_host_paths"],
         entry.get("allow_privileged", False),
-        *(tuple(sorted((str(n), str(p)) for n, p in (entry.get(kind) or {}).items())) for kind in _FILES),
+        _stand_ins(entry, "configs"),
+        _stand_ins(entry, "secrets"),
     )
     return Stack(lists["files"], entry.get("env") or {}, lists["env_files"], entry.get("dotenv", False), options)
+
+
+def _stand_ins(entry: Mapping[str, Any], kind: str) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted((str(name), str(path)) for name, path in (entry.get(kind) or {}).items()))
 
 
 def _texts(value: Any) -> tuple[str, ...] | None:

@@ -57,7 +57,7 @@ content | applied | string | refuses | applies | as Compose
 external | applied | external | applies | applies | refused when used: give a file
 labels | applied | labels | applies | ignores | kept, no effect
 environment | applied | string | refuses | applies | the content is the variable's value
-template_driver | refused | string | applies | ignores | use content with variables
+template_driver | applied | driver | applies | ignores | golang as Swarm, or jinja2 from the inventory: configuration.md
 """,
     ),
     *rows(

@@ -29,13 +29,14 @@ class Entry(dict[str, Any]):
 
 
 class Normal(dict[str, Any]):
-    """A stack in normal form (a plain dict in every other respect) that remembers places and warnings."""
+    """A stack in normal form (a plain dict in every other respect) that remembers places, warnings, values given."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Take what dict takes."""
         super().__init__(*args, **kwargs)
         self.places: dict[KeyPath, str] = {}
         self.warnings: list[str] = []
+        self.given: dict[str, Mapping[str, Any]] = {}  # env, values: what configs that are templates may use
 
 
 def form(*names: str) -> Callable[[Form], Form]:

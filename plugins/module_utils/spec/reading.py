@@ -26,6 +26,7 @@ class Options(NamedTuple):
     privileged: bool = False
     configs: tuple[tuple[str, str], ...] = ()  # (name of an external one, path of the file that stands for it)
     secrets: tuple[tuple[str, str], ...] = ()
+    values: Mapping[str, Any] = {}  # stowage_config_values, for configs that are templates
 
 
 PLAIN = Options()
@@ -36,7 +37,7 @@ def load(paths: Path | Iterable[Path], variables: Mapping[str, Any] | None = Non
 
     paths: a path or a list of paths. variables: for interpolation and for environment names without value; None
     values count as not set. Returns a dict in the key shape that `docker stack config` prints (absolute paths,
-    durations and sizes as text); it also remembers `places` and `warnings` for compile_services.
+    durations and sizes as text); it also remembers `places`, `warnings` and `given` for compile_services.
     Raises one StowageError with the mistakes of all files; if there are any, those compile_services would find too.
     """
     normal, problems = read(paths, variables, options)
@@ -74,6 +75,7 @@ def read(
     for kind, given in (("configs", dict(options.configs)), ("secrets", dict(options.secrets))):
         _stand_in(normal.get(kind) or {}, given)
     normal.warnings = _warnings(project.readers)
+    normal.given = {"env": known, "values": options.values}
     if idle:
         normal.warnings.append(f"{', '.join(idle)}: not deployed, no profile of theirs is active")
     # A file's own mistakes and those of files that it extends are both with their readers.

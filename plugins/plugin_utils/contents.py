@@ -1,0 +1,86 @@
+# Copyright: Stowage contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Contents of configs and values of secrets that one host's tasks mount, read on the controller, checked by digest."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from typing import Any
+
+from ansible_collections.stowage.fleet.plugins.module_utils import secrets, spec
+from ansible_collections.stowage.fleet.plugins.module_utils.canonical import text_digest
+from ansible_collections.stowage.fleet.plugins.module_utils.engine.payload import fill
+from ansible_collections.stowage.fleet.plugins.module_utils.errors import Problem, StowageError
+from ansible_collections.stowage.fleet.plugins.plugin_utils import controller
+
+
+def of_share(plan: Mapping[str, Any], share: Mapping[str, Any], key: str, labels: Mapping[str, Any]) -> dict[str, Any]:
+    """{files, secrets: {digest: base64}, tasks}: what a start share's tasks mount.
+
+    A config that is a template is filled in for each task, which then says under `rendered` which file stands for it.
+    key: stowage_secrets_key; labels: the host's own, of the inventory. Raises StowageError (STW-STALE, STW-FILE,
+    STW-TEMPLATE).
+    """
+    given: dict[str, Any] = {"files": {}, "secrets": {}, "tasks": []}
+    for task in share["tasks"]:
+        template, rendered = share["services"].get(task["spec"]) or {}, {}
+        for wanted in template.get("files", ()):
+            entry = plan["files"][wanted["digest"]]
+            content = _checked(plan["fleet"]["name"], task["stack"], wanted, entry, key)
+            if wanted["kind"] == "secret":
+                given["secrets"][wanted["digest"]] = _text(content)
+                continue
+            if entry.get("template"):
+                content = _filled(entry, content, _context(template, task, labels))
+                rendered[wanted["digest"]] = text_digest(content)
+            given["files"][rendered.get(wanted["digest"], wanted["digest"])] = _text(content)
+        given["tasks"].append({**task, "rendered": rendered} if rendered else task)
+    return given
+
+
+def _checked(fleet: str, stack: str, wanted: Mapping[str, Any], entry: Mapping[str, Any], key: str) -> bytes:
+    """The content of one file; STW-STALE if it is not what was planned."""
+    content = _read(entry)
+    if wanted["kind"] == "secret":
+        found = secrets.digest(fleet, stack, entry["name"], content, key)
+    else:
+        found = spec.identity(entry, content)
+    if found != wanted["digest"]:
+        place = f"{wanted['kind']} {entry['name']}"
+        raise StowageError(Problem("STW-STALE", place, "changed since the plan was made", "make the plan again"))
+    return content
+
+
+def _context(template: Mapping[str, Any], task: Mapping[str, Any], labels: Mapping[str, Any]) -> dict[str, Any]:
+    """What a template may say of the task it is filled in for."""
+    return {
+        "service": {"name": task["service"], "stack": task["stack"]},
+        "task": {"slot": str(task["slot"]), "name": task["name"], "id": str(task["name"]).rpartition(".")[2]},
+        "node": {"hostname": task["node"], "labels": dict(labels)},
+        "environment": {
+            name: fill(str(text or ""), task) for name, text in (template.get("environment") or {}).items()
+        },
+    }
+
+
+def _filled(entry: Mapping[str, Any], content: bytes, context: Mapping[str, Any]) -> bytes:
+    try:
+        return spec.filled(entry, content, context)
+    except spec.TemplateMistake as mistake:
+        line = f" in line {mistake.line}" if mistake.line else ""
+        place = f"config {entry['name']} for {context['task']['name']}"
+        raise StowageError(Problem("STW-TEMPLATE", place, f"{mistake.reason[:200]}{line}", mistake.fix)) from None
+
+
+def _text(content: bytes) -> str:
+    return base64.b64encode(content).decode("ascii")
+
+
+def _read(entry: Mapping[str, Any]) -> bytes:
+    try:
+        return controller.content_of(entry)
+    except OSError as error:
+        place = f"{entry['kind']} {entry['name']}"
+        problem = Problem("STW-FILE", place, f"cannot be read ({error.strerror})", "put the file back")
+        raise StowageError(problem) from error

@@ -1,0 +1,78 @@
+# Copyright: Stowage contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Configuration on lab hosts: configs that are templates, owners and modes, and what a change of one does."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+pytestmark = pytest.mark.skipif(not os.environ.get("STOWAGE_LONG"), reason="long: make test-data runs it")
+
+STACK = """
+services:
+  web:
+    image: stowage/app:1.0
+    environment: {LEVEL: info}
+    deploy: {replicas: 3, placement: {max_replicas_per_node: 1}}
+    healthcheck: {test: [CMD, curl, -fs, "http://127.0.0.1:8080/health"], interval: 1s, retries: 30}
+    configs:
+      - {source: go, target: /etc/app/go.conf, uid: "1000", gid: "1000", mode: 0440}
+      - {source: jinja, target: /etc/app/jinja.yml}
+configs:
+  go:
+    template_driver: golang
+    content: '{{.Service.Name}} {{.Task.Slot}} {{.Node.Hostname}} {{env "LEVEL"}}'
+  jinja:
+    template_driver: jinja2
+    content: '{{ env.REGION }} {{ values.db.host }} {{ task.slot }} {{ node.hostname }} {{ node.labels.zone }}'
+"""
+
+
+def values(fleet, region, unused=0):
+    """What the inventory gives the templates."""
+    path = fleet.directory / "group_vars/all/config.yml"
+    path.write_text(
+        f"stowage_env: {{REGION: {region}, UNUSED: {unused}}}\n"
+        "stowage_config_values: {db: {host: db1}}\n"
+        'stowage_labels: {zone: "z-{{ inventory_hostname }}"}\n'
+    )
+
+
+def seen(fleet, path):
+    """{(slot, node): what a container of the service has there}."""
+    return {
+        (c["slot"], c["node"]): fleet.shell(c["node"], f"docker exec {c['name']} cat {path}")
+        for c in fleet.containers("shop_web")
+        if c["state"] == "running"
+    }
+
+
+def test_templates_are_filled_in_for_each_task_and_a_value_rolls_them(fleet):
+    values(fleet, "eu")
+    fleet.stack(STACK)
+    fleet.deploy().ok()
+    assert seen(fleet, "/etc/app/go.conf") == {
+        (slot, node): f"shop_web {slot} {node} info" for slot, node in seen(fleet, "/etc/app/go.conf")
+    }
+    assert len(seen(fleet, "/etc/app/jinja.yml")) == 3
+    for (slot, node), text in seen(fleet, "/etc/app/jinja.yml").items():
+        assert text == f"eu db1 {slot} {node} {fleet.variables[node]['stowage_labels']['zone']}"
+    one = fleet.containers("shop_web")[0]
+    told = fleet.shell(one["node"], f"docker exec {one['name']} stat -c '%u %g %a' /etc/app/go.conf /etc/app/jinja.yml")
+    assert told.splitlines() == ["1000 1000 440", "0 0 444"]
+    assert fleet.shell(one["node"], f"docker exec {one['name']} sh -c 'echo x > /etc/app/go.conf'", check=False) == ""
+    assert seen(fleet, "/etc/app/go.conf")[(one["slot"], one["node"])].endswith("info")
+    values(fleet, "eu", unused=1)
+    assert fleet.deploy().ok().changed == 0
+    values(fleet, "us")
+    checked = fleet.deploy("--check", "--diff").ok()
+    assert "3 to replace" in checked.text
+    assert {text.split()[0] for text in seen(fleet, "/etc/app/jinja.yml").values()} == {"eu"}
+    fleet.deploy().ok()
+    assert {text.split()[0] for text in seen(fleet, "/etc/app/jinja.yml").values()} == {"us"}
+    assert fleet.deploy().ok().changed == 0
+    for node in fleet.nodes:
+        # One file of each config a host, nothing left of those before.
+        assert len(fleet.shell(node, "ls /var/lib/stowage/configs").split()) == 2

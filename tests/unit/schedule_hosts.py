@@ -172,7 +172,10 @@ def storage(judge, node, here):
 
 
 def pinned(judge):
-    """Replicas are where their volume is; a volume that exists nowhere is made on one host."""
+    """Replicas are where their volume is; a volume that exists nowhere is made on one host.
+
+    Where an unknown host has some replica of it, nobody knows which of the replicas' hosts have the data.
+    """
     users = {}
     for name, service in judge.services.items():
         if not judge.is_global(name):
@@ -185,7 +188,8 @@ def pinned(judge):
         if not judge.moving:
             where = {n for one in names for slot, n in judge.of[one] if judge.is_new(one, slot, n)}
         known = where - judge.unknown_names
+        silent = judge.unknown_names & {node for service, _slot, node in judge.current if service in names}
         if having and known - having:
             judge.fail(f"{volume} is on {sorted(having)}, but {sorted(names)} run on {sorted(known)}")
-        if not having and len(where) > 1 and not where & judge.unknown_names:
+        if not having and len(where) > 1 and not silent:
             judge.fail(f"{volume} would be made on {sorted(where)}")

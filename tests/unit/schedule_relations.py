@@ -1,7 +1,8 @@
 """The validator's part for rules between replicas: counts over labels, skew, affinities, jobs.
 
 Where the contract leaves a choice, it takes the milder reading: domains are those of hosts that could take a new
-replica; hosts without the label are a domain of their own for counts, and are in none for anti-affinity.
+replica; hosts without the label are a domain of their own for what is placed there, and are in none for anti-affinity.
+What runs on such a host is on no value; on a silent one, of whose Engine's labels nobody else can tell, on any.
 """
 
 from __future__ import annotations
@@ -63,27 +64,44 @@ def domains_of(judge, service, key, known):
     return known[ident]
 
 
-def counted(judge, service, rule, known):
-    """One rule of one service: how many replicas each value of the key has."""
+def tallied(judge, name, rule):
+    """(all, new ones, residents on known hosts) by value of the rule's key, and how many may be on any value."""
     verb, key, number = rule
-    name = service["name"]
-    total, new, residents = Counter(), Counter(), Counter()
+    total, new, residents, anywhere = Counter(), Counter(), Counter(), 0
     for slot, host in judge.of[name]:
         at = value(judge, key, host)
+        if not at and not judge.is_new(name, slot, host):  # on no value; or on any, where only the silent host knows
+            silent = host in judge.unknown_names
+            anywhere += silent and not key.startswith("node.labels.")
+            if judge.moving and not silent and verb in ("UNIQUE", "MAX_PER", "CLUSTER"):
+                judge.fail(f"{name}: {verb} {number}, and {slot} is on {host}, which has no {key}")
+            continue
         total[at] += 1
         if judge.is_new(name, slot, host):
             new[at] += 1
         elif host not in judge.unknown_names:
             residents[at] += 1
+    return total, new, residents, anywhere
+
+
+def counted(judge, service, rule, known):
+    """One rule of one service: how many replicas each value of the key has."""
+    verb, key, number = rule
+    name = service["name"]
+    total, new, residents, anywhere = tallied(judge, name, rule)
     shown = f"{name}: {verb} {number} over {key}: {dict(total)}"
     if verb in ("UNIQUE", "MAX_PER"):
         most = int(number or 1)
-        if any(total[at] > most for at in new) or (judge.moving and any(n > most for n in residents.values())):
+        if any(total[at] + anywhere > most for at in new) or (
+            judge.moving and any(n > most for n in residents.values())
+        ):
             judge.fail(shown)
     elif verb == "CLUSTER":
         kept = set(total) - set(new) if not residents else set(residents)
         if len(new) > 1 or (new and kept and not set(new) <= set(total) - set(new) | kept):
             judge.fail(shown)
+        if new and anywhere and not kept:
+            judge.fail(f"{shown}, and {anywhere} may be on any")
     else:
         values = domains_of(judge, service, key, known)
         labelled = (values - {""}) or values

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 GIB = 2**30
 HOSTS = ["n1", "n2", "n3", "n4", "n5", "n6"]
 NAMES = ["web", "api", "db", "job"]
-KEYS = ["node.labels.zone", "node.hostname", "node.labels.disk"]
+KEYS = ["node.labels.zone", "node.hostname", "node.labels.disk", "engine.labels.rack"]
 CONSTRAINTS = [
     "node.labels.disk == ssd",
     "node.labels.zone != b",
@@ -30,6 +30,8 @@ CONSTRAINTS = [
     "node.labels.zone:GROUP_BY:3",
     "node.labels.zone:CLUSTER",
     "node.labels.zone:CLUSTER:a",
+    "engine.labels.rack:CLUSTER",
+    "engine.labels.rack:MAX_PER:2",
     "node.labels.disk:IS:ssd",
     "node.labels.zone:LIKE:[ab]",
     "node.labels.zone:UNLIKE:c",
@@ -65,6 +67,7 @@ def node(draw, name):
     return {
         "name": name,
         "labels": draw(st.fixed_dictionaries({}, optional=labels)),
+        "engine_labels": draw(st.sampled_from([{}, {"rack": "r1"}, {"rack": "r2"}])),
         "availability": draw(seldom(st.sampled_from(["pause", "drain"]), "active")),
         "platform": draw(st.sampled_from([{}, {"os": "linux", "arch": "x86_64"}, {"os": "linux", "arch": "aarch64"}])),
         "ip": f"10.0.0.{name[1:]}",

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from .domains import mask_of
-from .filters import AFFINITY, Failure, Filters
+from .filters import AFFINITY, Failure, Filters, some
 from .model import Affinity, CountRule, Node, Service
 from .state import State
 
@@ -23,7 +23,7 @@ class Relations:
 
     def __init__(self, state: State, filters: Filters) -> None:
         """Over all services of the run."""
-        self.state, self.domains, self.everything = state, filters.domains, filters.all
+        self.state, self.filters, self.domains, self.everything = state, filters, filters.domains, filters.all
         self.members: dict[str, list[str]] = {}  # group -> services
         self._repelled: dict[tuple[str, str], list[tuple[str, str]]] = {}  # (service, group) -> [(by, domain)]
         for service in state.request.services:
@@ -71,8 +71,10 @@ class Relations:
         return found
 
     def around(self, domain: str, hosts: Iterable[int]) -> int:
-        """All hosts of the domains of some hosts, as bits."""
-        return mask_of(hosts) if domain == HOST else self.domains.around(domain, hosts)
+        """All hosts of the domains of some hosts, as bits; all hosts if only one that is silent could tell its own."""
+        if domain == HOST:
+            return mask_of(hosts)
+        return self.everything if self.filters.untold(domain, hosts) else self.domains.around(domain, hosts)
 
     def hosts_of(self, affinity: Affinity) -> dict[int, int]:
         """{host: replicas there of what the affinity names}."""
@@ -132,5 +134,8 @@ class Relations:
             if name != service.name and name not in told and name in self.state.services:
                 told.add(name)
                 if self.around(domain, self.state.counts[name]) & bit:
-                    words = f"has {name} within its {domain}, which it must be apart from"
+                    silent = self.filters.untold(domain, self.state.counts[name])
+                    unsure = f" (it is on {some([one.name for one in silent])}: no answer)" if silent else ""
+                    has = "may have" if silent else "has"
+                    words = f"{has} {name} within its {domain}, which it must be apart from{unsure}"
                     yield Failure(AFFINITY, words, 0, f"no {name}", name)

@@ -4,14 +4,17 @@
 
 max_per: at most n. cluster: all on one value. skew: one more replica may leave no value more than n behind. group_by:
 the same with 1; while there are fewer than n values, one on each. Only values of hosts that the service may use count.
+
+A replica on a host that did not answer, and whose value only that host could tell, may be on any value: max_per counts
+it on each; a cluster whose only members are such ones takes nobody. The balance rules leave it out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from .domains import NONE, Domains
-from .filters import RULES, Failure
+from .domains import NONE
+from .filters import RULES, Failure, Filters, some
 from .grammar import rule_text
 from .model import CountRule, Node
 
@@ -21,10 +24,13 @@ BALANCE = ("skew", "group_by")  # they steer what is placed; nothing that runs l
 class Counter:
     """One count rule over the replicas that are placed now."""
 
-    def __init__(self, rule: CountRule, domains: Domains, usable: int, counts: Mapping[int, int]) -> None:
+    def __init__(self, rule: CountRule, filters: Filters, usable: int, counts: Mapping[int, int]) -> None:
         """usable: the hosts that the service may use, as bits. counts: {host: replicas}."""
+        domains = filters.domains
         self.rule, self.ids, self.names = rule, domains.of(rule.key), domains.names(rule.key)
         self.tally = domains.tally(rule.key, counts)
+        self.untold = filters.untold(rule.key, counts)
+        self.anywhere = sum(counts[node.index] for node in self.untold)
         balance = rule.kind in BALANCE
         self.values = [at for at, mask in enumerate(domains.masks(rule.key)) if mask & usable] if balance else []
         self.most = 1 if rule.kind == "group_by" else rule.number
@@ -55,9 +61,9 @@ class Counter:
             return False
         here = self.tally.get(domain, 0)
         if self.rule.kind == "max_per":
-            return here < self.most
+            return here + self.anywhere < self.most
         if self.rule.kind == "cluster":
-            return here > 0 or not self.tally
+            return here > 0 or not (self.tally or self.anywhere)
         return here + 1 - self.least <= self.most
 
     def failure(self, node: Node) -> Failure | None:
@@ -68,6 +74,8 @@ class Counter:
         if domain == NONE:
             return Failure(RULES, f"has no {key}, which {text} counts", 0, key, "nothing")
         here, name = self.tally.get(domain, 0), self.names[domain]
+        if self.anywhere and not (here >= self.most if self.rule.kind == "max_per" else self.tally):
+            return self._unsure(name, here)
         if self.rule.kind == "max_per":
             words = f"is on {key} {name}, which has {here} of its replicas, at most {self.most} ({text})"
             return Failure(RULES, words, 0, f"fewer than {self.most}", str(here))
@@ -76,3 +84,9 @@ class Counter:
             return Failure(RULES, f"is on {key} {name}, the others are on {other} ({text})", 0, other, name)
         words = f"is on {key} {name}, which has {here} of its replicas and another value {self.least} ({text})"
         return Failure(RULES, words, 0, f"at most {self.least + self.most - 1}", str(here))
+
+    def _unsure(self, name: str, here: int) -> Failure:
+        """The failure of a host that would do, were it known where the others are."""
+        key, hosts = self.rule.key, some([node.name for node in self.untold])
+        words = f"is on {key} {name}, and it is not known on which {key} those on {hosts} are: no answer"
+        return Failure(RULES, f"{words} ({rule_text(self.rule)})", 0, "to know", f"{here} here")

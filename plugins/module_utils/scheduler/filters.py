@@ -8,7 +8,7 @@ placed already: gates.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import NamedTuple
 
@@ -188,6 +188,13 @@ class Filters:
             if named and all(tester(rule)(node) for rule in rules):
                 found.append(node)
         return found
+
+    def untold(self, key: str, hosts: Iterable[int]) -> list[Node]:
+        """Those of some hosts that are unknown, and whose value of a key nobody but themselves could tell."""
+        if not self.unknown or not key.startswith(FACTS):
+            return []
+        silent = (self.state.nodes[at] for at in hosts if self.unknown >> at & 1)
+        return [node for node in silent if not value(key, node)]
 
     def failures(self, service: Service, node: Node, staying: bool = False) -> list[Failure]:
         """What these filters have against a host. staying: for a replica that runs there (a paused host keeps it)."""

@@ -58,7 +58,7 @@ class Gates:
         if found:
             usable, counts = filters.open(service), rules.state.counts[service.name]
             kept = [rule for rule in found if not (staying and rule.kind in BALANCE)]
-            self.counters = [Counter(rule, filters.domains, usable, counts) for rule in kept]
+            self.counters = [Counter(rule, filters, usable, counts) for rule in kept]
         self.balance = [counter for counter in self.counters if counter.rule.kind in BALANCE]
         self.limits = [counter for counter in self.counters if counter.rule.kind not in BALANCE]
         self.pieces = rules.parts and any(at not in rules.plain for at, _part in service.demands)

@@ -14,7 +14,8 @@ def find_homes(state: State, filters: Filters) -> None:
     """Fill state.homes: for each volume that a service mounts, the hosts that have it. A new volume has no entry.
 
     A volume that no host lists is where the replicas are that mount it: data may be there that was not seen. On one
-    host only: if known hosts disagree, where most of them are. If an unknown host has some, wherever any are.
+    host only: if known hosts disagree, where most of them are. If an unknown host has some, wherever any are; hosts
+    that are given up count only if no other has any.
     """
     users: dict[str, list[Service]] = {}
     for service in state.request.services:
@@ -49,9 +50,10 @@ def _home_of_residents(state: State, filters: Filters, held_by: list[Held]) -> i
     if not tally:
         return 0  # its host left the fleet: the data is there, not here
     everywhere = sum(1 << node.index for node in tally)
-    if everywhere & ~filters.known:
+    if everywhere & filters.unknown or not everywhere & filters.known:
         return everywhere
-    usable = [node for node in tally if filters.stays >> node.index & 1] or list(tally)
+    answering = [node for node in tally if filters.known >> node.index & 1]
+    usable = [node for node in answering if filters.stays >> node.index & 1] or answering
     return 1 << min(usable, key=lambda node: (-tally[node], node.index)).index
 
 

@@ -25,7 +25,8 @@ def of_share(plan: Mapping[str, Any], share: Mapping[str, Any], key: str, labels
     given: dict[str, Any] = {"files": {}, "secrets": {}, "tasks": []}
     for task in share["tasks"]:
         template, rendered = share["services"].get(task["spec"]) or {}, {}
-        for wanted in template.get("files", ()):
+        for stated in template.get("files", ()):
+            wanted = {**stated, "digest": task["live"]["files"][stated["target"]]} if stated.get("live") else stated
             entry = plan["files"][wanted["digest"]]
             content = _checked(plan["fleet"]["name"], task["stack"], wanted, entry, key)
             if wanted["kind"] == "secret":

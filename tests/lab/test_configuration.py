@@ -76,3 +76,52 @@ def test_templates_are_filled_in_for_each_task_and_a_value_rolls_them(fleet):
     for node in fleet.nodes:
         # One file of each config a host, nothing left of those before.
         assert len(fleet.shell(node, "ls /var/lib/stowage/configs").split()) == 2
+
+
+RELOADED = """
+services:
+  proxy:
+    image: stowage/app:1.0
+    entrypoint: [sh, -c]
+    command: ['trap "cp /app.conf /tmp/loaded" HUP; cp /app.conf /tmp/loaded; while :; do sleep 0.2; done']
+    stop_grace_period: 1s
+    deploy: {{replicas: 2, update_config: {{parallelism: 1, monitor: 1s}}}}
+    configs: [{{source: conf, target: /app.conf}}]
+    x-stowage: {{on_change: "{how}"}}
+configs:
+  conf: {{content: "{text}"}}
+"""
+
+
+def loaded(fleet):
+    """{container: (what it read last, what it has mounted)}."""
+    look = "docker exec {} cat /tmp/loaded /app.conf"
+    return {
+        c["id"]: fleet.shell(c["node"], look.format(c["name"]))
+        for c in fleet.containers("shop_proxy")
+        if c["state"] == "running"
+    }
+
+
+def test_a_config_changes_under_a_running_container_with_a_signal(fleet):
+    fleet.stack(RELOADED.format(how="signal:HUP", text="one,"))
+    fleet.deploy().ok()
+    before = loaded(fleet)
+    assert set(before.values()) == {"one,one,"}
+    assert fleet.deploy().ok().changed == 0
+    fleet.stack(RELOADED.format(how="signal:HUP", text="number two,"))
+    checked = fleet.deploy("--check", "--diff").ok()
+    assert "2 to give new configs" in checked.text
+    assert loaded(fleet) == before
+    fleet.deploy().ok()
+    after = loaded(fleet)
+    assert set(after) == set(before)
+    assert set(after.values()) == {"number two,number two,"}
+    assert fleet.deploy().ok().changed == 0
+    fleet.stack(RELOADED.format(how="none", text="3,"))
+    fleet.deploy().ok()
+    assert loaded(fleet) == dict.fromkeys(before, "number two,3,")
+    node = fleet.nodes[0]
+    fleet.stack("services: {other: {image: stowage/app:1.0}}")
+    fleet.deploy().ok()
+    assert fleet.shell(node, "ls /var/lib/stowage/configs/live") == ""

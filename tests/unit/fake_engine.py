@@ -127,6 +127,10 @@ class FakeEngine:
         self.log.append(("unpause", name))
         self._get(name)["now"] = UP
 
+    def signal(self, name, signal):
+        self._get(name)
+        self.log.append(("signal", name, signal))
+
     def stop(self, name, grace=None):
         with self.guard:
             self._get(name).update(now=("exited", "Exited (0) 1 second ago", 0), life=[])

@@ -191,6 +191,8 @@ class FakeFleet:
                 "tampered": False,
                 **{key: task[key] for key in ("devices", "ports") if key in task},
             }
+        if task.get("live"):
+            host["containers"][task["name"]]["live"] = digest(task["live"]["files"])
         if task["one_shot"]:
             host["containers"][task["name"]].update(state="exited", health="none")
         else:

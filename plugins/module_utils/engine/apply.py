@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import Problem
-from . import adopted, files, host, lock, records, releases
+from . import adopted, files, host, live, lock, records, releases
 from .client import PATIENCE, Engine, EngineError, connect, printable
 from .prepare import prepare
 from .refusals import REFUSALS, problems_of
@@ -134,6 +134,7 @@ def _remove(engine: Engine, paths: host.Paths, share: Mapping[str, Any], check: 
         left = [entry for entry in engine.containers() if records.name_of(entry) not in leaving]
         mounted = [mount.get("Source") or "" for entry in left for mount in entry.get("Mounts") or []]
         pruned = files.prune(paths, share["prune"], mounted, check)
+        pruned = live.prune(paths, (records.name_of(entry) for entry in left), check) or pruned
     return {"changed": bool(there) or pruned, "tasks": [_named(task) for task in tasks], "problems": problems}
 
 

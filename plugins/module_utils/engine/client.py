@@ -118,6 +118,10 @@ class Engine:
             grace = self.inspect(name)["Config"].get("StopTimeout") or DEFAULT_GRACE
         self._call(self._api.stop, name, timeout=int(-(-grace // 1)))
 
+    def signal(self, name: str, signal: str) -> None:
+        """POST /containers/<name>/kill with a signal's name, such as HUP."""
+        self._call(self._api.kill, name, signal)
+
     def remove(self, name: str, anonymous: bool = False) -> None:
         """Remove a container, running or not; its nameless volumes too if `anonymous`. None there is fine."""
         try:

@@ -11,6 +11,7 @@ from typing import Any
 
 from ..canonical import text_digest
 from ..errors import Problem
+from . import live
 from .host import Paths
 from .payload import OPEN_MODE, file_name
 
@@ -112,7 +113,10 @@ def _put(path: str, entry: Mapping[str, Any], content: bytes) -> Problem | None:
     mode = entry.get("mode")
     uid, gid = int(entry.get("uid") or 0), int(entry.get("gid") or 0)
     try:
-        write_atomic(path, content, OPEN_MODE if mode is None else int(mode), uid, gid)
+        if entry.get("live") and os.path.exists(path):
+            live.overwrite(path, content)
+        else:
+            write_atomic(path, content, OPEN_MODE if mode is None else int(mode), uid, gid)
     except OSError as error:
         code = "STW-SECRET" if entry["kind"] == "secret" else "STW-FILE"
         reason = f"cannot be written: {error.strerror} ({len(content)} bytes to {os.path.dirname(path)})"

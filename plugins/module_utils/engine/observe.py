@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from ..canonical import digest
 from ..errors import StowageError
-from . import host, records, releases
+from . import host, live, records, releases
 from .client import EngineError, connect
 from .labels import ours
 from .lock import busy, current
@@ -67,6 +67,9 @@ def observe(engine: Listing, fleet: str, root: str = "/") -> dict[str, Any]:
         "lock": current(paths),
         "busy": working or busy(paths),
     }
+    applied = live.applied(paths)
+    for container in observation["containers"]:
+        container.update({"live": applied[container["name"]]} if container["name"] in applied else {})
     observation["objects"] = records.objects(observation, fleet)
     observation["digest"] = digest(observation["objects"])
     return observation

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from . import live
 from .labels import task_labels, tool_labels
 from .payload_host import host_keys
 from .records import NETWORK
@@ -73,7 +74,12 @@ def mac(ip: str) -> str:
 
 
 def file_name(wanted: Mapping[str, Any]) -> str:
-    """Name of a config's or secret's file on the host: its digest, and owner and mode where they are not root, 0444."""
+    """Name of a config's or secret's file on the host: its digest, and owner and mode where they are not root, 0444.
+
+    One that changes under its container has a name of its own (files_of).
+    """
+    if wanted.get("live"):
+        return str(wanted["live"])
     owner = (str(wanted.get("uid") or "0"), str(wanted.get("gid") or "0"))
     mode = wanted.get("mode", OPEN_MODE)
     mode = OPEN_MODE if mode is None else int(mode)
@@ -221,8 +227,13 @@ def _mount(mount: Mapping[str, Any], task: Task) -> dict[str, Any]:
 
 def files_of(template: Template, task: Task) -> list[dict[str, Any]]:
     """The template's `files` as this task has them. task["rendered"]: {digest of a template: digest of its file}."""
-    rendered = task.get("rendered") or {}
-    return [{**one, "digest": rendered.get(one["digest"], one["digest"])} for one in template.get("files", ())]
+    rendered, stated = task.get("rendered") or {}, (task.get("live") or {}).get("files") or {}
+    found = []
+    for one in template.get("files", ()):
+        known = str(stated.get(one["target"], "")) if one.get("live") else one["digest"]
+        own = {"live": live.name_of(task, one["target"])} if one.get("live") else {}
+        found.append({**one, "digest": rendered.get(known, known), **own})
+    return found
 
 
 def _files(template: Template, task: Task) -> list[dict[str, Any]]:

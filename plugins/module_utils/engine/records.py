@@ -133,7 +133,10 @@ def objects(observation: Mapping[str, Any], fleet: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for record in observation["containers"]:
         state = "running" if record["state"] in RUNNING_STATES else "stopped"
-        found[f"container {record['name']}"] = digest([record["id"], record["spec"], state, record["tampered"]])
+        applied = [record["live"]] if record.get("live") else []
+        found[f"container {record['name']}"] = digest(
+            [record["id"], record["spec"], state, record["tampered"], *applied]
+        )
     claimed = set(observation["volume_claims"])
     for record in observation["volumes"]:
         if record["name"] in claimed or record["labels"].get("stowage.fleet") == fleet:

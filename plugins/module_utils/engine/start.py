@@ -9,8 +9,9 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Callable
 
+from ..canonical import dumps
 from ..errors import Problem
-from . import files, host, payload, payload_host, ready, records, volumes
+from . import files, host, live, payload, payload_host, ready, records, volumes
 from .client import Engine, EngineError, printable
 from .labels import ours, tampered
 
@@ -29,6 +30,7 @@ class Attempt:
         self.task, self.template, self.entry = task, template, entry
         self.created = False
         self.acted = False
+        self.began_with_live = False
         self.restored = False
         self.error = ""
         self.log: list[str] = []
@@ -90,11 +92,21 @@ def start(
         _block(attempt, share["fleet"], missing, blocked)
     if check:
         for attempt in attempts:
-            attempt.acted = not attempt.error and (attempt.record or {}).get("state") != "running"
+            idle = (attempt.record or {}).get("state") == "running" and attempt.task.get("do") != "reload"
+            attempt.acted = not attempt.error and not idle
     else:
         _carry_out(engine, attempts, _creator(engine, paths, share))
+        _note_live(paths, attempts)
     changed = wrote or made or any(attempt.acted for attempt in attempts)
     return {"changed": changed, "tasks": [attempt.result() for attempt in attempts], "problems": []}
+
+
+def _note_live(paths: host.Paths, attempts: Iterable[Attempt]) -> None:
+    """Note which configs the containers run with that take them while they run."""
+    for attempt in attempts:
+        if attempt.task.get("live") and attempt.began_with_live:
+            note = dumps({"digest": live.wanted(attempt.task)}).encode()
+            files.write_atomic(live.note_path(paths, attempt.task), note, 0o644)
 
 
 def revive(engine: Engine, share: Share, check: bool = False) -> dict[str, Any]:
@@ -209,6 +221,12 @@ def _begin(engine: Engine, attempt: Attempt, create: Callable[[Attempt], None] |
             attempt.acted = True
             _stop_predecessor(engine, attempt.task)
             engine.start(name)
+        signal = (attempt.task.get("live") or {}).get("signal")
+        if attempt.task.get("do") == "reload":
+            attempt.acted = True
+            if signal and state not in ("absent", "created", "exited"):
+                engine.signal(name, signal)
+        attempt.began_with_live = True
     except EngineError as error:
         attempt.fail(f"cannot be started: {error}")
     attempt.since = time.monotonic()

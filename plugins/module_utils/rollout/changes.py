@@ -3,8 +3,8 @@
 """The difference between what is wanted and what was observed, one change per slot, each with its reason.
 
 A Change is a dict:
-    {change: create|replace|move|start|await|remove|clean|blocked, service, slot, node, reason,
-     name, ip, spec, do: create|start,                    # the container that shall run; not for the last three kinds
+    {change: create|replace|move|start|await|reload|remove|clean|blocked, service, slot, node, reason,
+     name, ip, spec, do: create|start|reload,             # the container that shall run; not for the last three kinds
      replaces: {name, node, ip} | None}                   # the container that leaves when the new one is ready
 "clean" removes a stopped container that nobody needs; it changes nothing that runs.
 """
@@ -16,10 +16,11 @@ from typing import Any, NamedTuple
 
 from ..canonical import digest
 from ..fleet import completed
+from ..fleet.observed import ACTIVE_STATES
 from .addresses import Addresses
 
 Change = dict[str, Any]
-STARTERS = ("create", "replace", "move", "start", "await")
+STARTERS = ("create", "replace", "move", "start", "await", "reload")
 
 
 def container_name(service: str, slot: str, spec: str, node: str, ip: str) -> str:
@@ -62,10 +63,11 @@ def _same(base: Change, service: Mapping[str, Any], holder: Mapping[str, Any]) -
     """The holder is what is wanted and where: keep it, put it back, wait for it, or replace it when unhealthy."""
     if completed(holder, service):
         return None
-    if holder["state"] == "running" and holder["health"] in ("none", "healthy"):
-        return None
     if holder["state"] == "running" and holder["health"] == "unhealthy":
         return {**base, "change": "replace", "reason": "it is unhealthy", "replaces": _leaving(holder)}
+    reload = _reload(base, service, holder)
+    if reload or (holder["state"] == "running" and holder["health"] in ("none", "healthy")):
+        return reload
     kept = {**base, **_reuse(holder)}
     if holder["state"] in ("running", "restarting"):
         return {**kept, "change": "await", "reason": f"it is {holder['state']}, not ready yet"}
@@ -73,6 +75,15 @@ def _same(base: Change, service: Mapping[str, Any], holder: Mapping[str, Any]) -
         return {**kept, "change": "start", "reason": "it was paused"}
     ended = f" ({holder['exit_code']})" if holder["state"] == "exited" else ""
     return {**kept, "change": "start", "reason": f"it is {holder['state']}{ended} and should run"}
+
+
+def _reload(base: Change, service: Mapping[str, Any], holder: Mapping[str, Any]) -> Change | None:
+    """The change that gives a container new configs while it runs; None if it has them."""
+    live = service.get("live")
+    if not live or holder["state"] not in ACTIVE_STATES or holder.get("live") == digest(live["files"]):
+        return None
+    how = f"signal {live['signal']}" if live["signal"] else "no signal"
+    return {**base, **_reuse(holder), "do": "reload", "change": "reload", "reason": f"its configs changed ({how})"}
 
 
 def _startable(found: list[dict[str, Any]], spec: str, node: str) -> dict[str, Any] | None:

@@ -293,7 +293,7 @@ def _images(found: Iterable[Step]) -> dict[str, list[str]]:
 
 
 def _summary(changes: list[Change], placed: Placements, unknown: list[dict[str, str]]) -> dict[str, int]:
-    kinds = ("create", "replace", "move", "start", "await", "remove", "clean", "blocked")
+    kinds = ("create", "replace", "move", "start", "await", "reload", "remove", "clean", "blocked")
     counts = {kind: sum(1 for c in changes if c["change"] == kind) for kind in kinds}
     touched = {(c["service"], c["slot"]) for c in changes if c["change"] in STARTERS}
     elsewhere = {(task["service"], task["slot"]) for task in unknown}

@@ -48,7 +48,7 @@ def records(plan: Mapping[str, Any], run: str, content: Content) -> list[Record]
         stacks.setdefault(service["stack"], []).append(_as_written(service))
     made = []
     for stack, services in sorted(stacks.items()):
-        used = {f["digest"] for one in services for f in one["template"].get("files", ()) if f["kind"] == "config"}
+        used = {key for one in services for key in _configs(one)}
         files = {key: _kept_file(plan["files"][key], content(key, plan["files"][key])) for key in sorted(used)}
         made.append(
             {
@@ -63,6 +63,12 @@ def records(plan: Mapping[str, Any], run: str, content: Content) -> list[Record]
             }
         )
     return made
+
+
+def _configs(service: Service) -> set[str]:
+    """Digests of the configs that a service mounts."""
+    stated = {f["digest"] for f in service["template"].get("files", ()) if f["kind"] == "config" and f["digest"]}
+    return stated | set((service.get("live") or {}).get("files", {}).values())
 
 
 def _as_written(service: Service) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import Any
 
 from ..fleet.observed import one_shot
 from .changes import STARTERS, Change
+from .waves import ROLLED
 
 Step = dict[str, Any]
 # Without a health check only time tells. A task that replaces nothing has nothing to protect but gets one look.
@@ -136,7 +137,7 @@ def start_task(change: Change, service: Mapping[str, Any]) -> dict[str, Any]:
     """The task of a start share that carries out one change."""
     replaced = change["replaces"]
     local = replaced is not None and replaced["node"] == change["node"]
-    rolled = change["change"] in ("replace", "move")
+    rolled = change["change"] in ROLLED
     monitor = float(service["update"]["monitor"]) if rolled else FIRST_LOOK * (not service["healthcheck"])
     return {
         "name": change["name"],
@@ -157,5 +158,6 @@ def start_task(change: Change, service: Mapping[str, Any]) -> dict[str, Any]:
         **({"observe_for": service["observe_for"]} if service.get("observe_for") else {}),
         **({"ready": service["health"]["ready"]} if (service.get("health") or {}).get("ready") else {}),
         "publish": not one_shot(service),
+        **({"live": service["live"]} if service.get("live") else {}),
         **{key: change[key] for key in ("devices", "ports") if change.get(key)},
     }

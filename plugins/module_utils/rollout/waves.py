@@ -14,7 +14,7 @@ from typing import Any
 
 from .changes import Change
 
-ROLLED = ("replace", "move")
+ROLLED = ("replace", "move", "reload")
 NOT_ROLLED = ("create", "start", "await")
 
 

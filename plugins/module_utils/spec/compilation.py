@@ -21,6 +21,7 @@ from .config_templates import described, identity
 from .depending import awaited, says_restart, targets
 from .findings import Findings
 from .health import compile_health
+from .live import split_live
 from .placement import compile_placement
 from .template import container_template, published
 from .units import parse_cpus, seconds
@@ -194,7 +195,8 @@ def _service(whole: _Whole, name: str) -> dict[str, Any]:
     must_end = name in whole.awaited
     stated = normal["services"][name]
     deploy, own = stated.get("deploy") or {}, stated.get("x-stowage") or {}
-    template = container_template(stack, normal, stated, files.mounted(stated))
+    mounted, live = split_live(stated, files.mounted(stated))
+    template = container_template(stack, normal, stated, mounted)
     if must_end and not says_restart(stated) and template["restart"]["condition"] == "any":
         template["restart"] = {"condition": "none", "max_attempts": 0}
     tested = "test" in template.get("healthcheck", {}) and template["healthcheck"]["test"] != ["NONE"]
@@ -220,6 +222,7 @@ def _service(whole: _Whole, name: str) -> dict[str, Any]:
         "ready_timeout": seconds(own.get("ready_timeout"), usual),
         **_asked(own),
         **({"must_end": True} if must_end else {}),
+        **({"live": live} if live else {}),
         "template": template,
     }
 

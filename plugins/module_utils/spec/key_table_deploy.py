@@ -60,6 +60,7 @@ drain | applied | duration? | unknown | unknown | time between traffic off and s
 ready_timeout | applied | duration? | unknown | unknown | time a new container may take to become healthy
 observe_for | applied | duration? | unknown | unknown | time a new container is watched after it became ready
 health | applied | section:services.*.x-stowage.health | unknown | unknown | what the host asks its containers
+on_change | applied | on_change | unknown | unknown | restart, signal:HUP or none: see configuration.md
 placement | applied | section:services.*.x-stowage.placement | unknown | unknown | see its keys
 placement.strategy | applied | string | unknown | unknown | spread, binpack or round_robin
 placement.hosts | applied | strings_or_one | unknown | unknown | only these hosts, by inventory name

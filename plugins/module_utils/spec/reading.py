@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, Union
 
 from ..errors import Problem, StowageError, raise_all
-from . import depending, forms, forms_host, short  # they register the forms  # noqa: F401  # pylint: disable=unused-import
+from . import depending, forms, forms_host, live, short  # they register the forms  # noqa: F401  # pylint: disable=unused-import
 from .check import check
 from .project import Project
 from .reader import Normal, Reader

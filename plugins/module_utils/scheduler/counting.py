@@ -11,7 +11,8 @@ it on each; a cluster whose only members are such ones takes nobody. The balance
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter as Counted
+from collections.abc import Iterable, Mapping
 
 from .domains import NONE
 from .filters import RULES, Failure, Filters, some
@@ -65,6 +66,15 @@ class Counter:
         if self.rule.kind == "cluster":
             return here > 0 or not (self.tally or self.anywhere)
         return here + 1 - self.least <= self.most
+
+    def takes(self, hosts: Iterable[int]) -> bool:
+        """True if all these replicas may be where they are, while none of the service is counted yet."""
+        found = Counted(map(self.ids.__getitem__, hosts))
+        if NONE in found or self.rule.kind in BALANCE or self.tally or self.anywhere:
+            return False
+        if self.rule.kind == "cluster":
+            return len(found) <= 1
+        return max(found.values(), default=0) <= self.most
 
     def failure(self, node: Node) -> Failure | None:
         """Why not, in words."""

@@ -31,6 +31,10 @@ class Rules:
             part % SHARE and at not in self.plain for service in state.request.services for at, part in service.demands
         )
 
+    def generic(self, service: Service) -> bool:
+        """True if it demands more than cpus and memory."""
+        return any(at not in self.plain for at, _part in service.demands)
+
     def gates(self, service: Service, staying: bool = False) -> Gates:
         """The gates of a service as things are now; make new ones when others were placed.
 
@@ -61,7 +65,7 @@ class Gates:
             self.counters = [Counter(rule, filters, usable, counts) for rule in kept]
         self.balance = [counter for counter in self.counters if counter.rule.kind in BALANCE]
         self.limits = [counter for counter in self.counters if counter.rule.kind not in BALANCE]
-        self.pieces = rules.parts and any(at not in rules.plain for at, _part in service.demands)
+        self.pieces = rules.parts and rules.generic(service)
         self.simple = not (service.ports or service.ranges or service.classes or self.pieces)  # no grants
         limited = service.max_per_node or found or self.reach != filters.all
         self.plain = self.simple and not limited  # nothing but plain amounts matters

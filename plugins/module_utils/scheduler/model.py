@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple, Union
 
@@ -176,6 +176,37 @@ class Held(NamedTuple):
     ports: Mapping[str, int] = NOTHING  # range as it is written (8000-8010/tcp) -> port
 
 
+class Group(NamedTuple):
+    """The entries of `current` of one service, by slot and then host."""
+
+    slots: list[Slot]
+    hosts: list[str]  # by slot
+    distinct: bool  # each slot is there once
+
+
+class Current:
+    """All entries of `current`, by service. Iterating gives each as Held."""
+
+    def __init__(self, groups: Mapping[str, Group], held: Mapping[tuple[Key, str], Held]) -> None:
+        """groups: by service, in order. held: {(replica, host): entry} of those that hold devices or ports."""
+        self.groups, self.held = groups, held
+
+    def __bool__(self) -> bool:
+        """True if there is any."""
+        return bool(self.groups)
+
+    def __iter__(self) -> Iterator[Held]:
+        """Every entry, in order."""
+        return (held for name in self.groups for held in self.of(name))
+
+    def of(self, name: str) -> list[Held]:
+        """The entries of one service."""
+        group, held = self.groups.get(name), self.held
+        if group is None:
+            return []
+        return [held.get(((name, slot), host)) or Held(name, slot, host) for slot, host in zip(*group[:2])]
+
+
 class Options(NamedTuple):
     """What the caller decided: see scheduling.schedule."""
 
@@ -194,7 +225,7 @@ class Request(NamedTuple):
     dimensions: tuple[str, ...]
     nodes: tuple[Node, ...]  # by name
     services: tuple[Service, ...]  # by name
-    current: tuple[Held, ...]
+    current: Current
     options: Options
     warnings: tuple[str, ...]
 

@@ -39,7 +39,7 @@ def read(nodes: Any, services: Any, current: Any, options: Any) -> Request:
         reader.wrong("services", f"{total} replicas in all, at most {MOST_REPLICAS}", "check the replicas")
     known = {raw.service.name: raw.service for raw in raw_services}
     chosen = read_options(reader, options, names, known)
-    held = read_current(reader, current, known, names)
+    held = read_current(reader, current, known)
     _shares(reader, raw_nodes, raw_services)
     raise_all(sorted(reader.problems, key=lambda problem: problem.place))
     dimensions = _dimensions(raw_nodes, raw_services)

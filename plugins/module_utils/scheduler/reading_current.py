@@ -5,13 +5,14 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Collection, Mapping
-from functools import partial
-from itertools import repeat
+from itertools import chain, groupby
+from operator import itemgetter
 from typing import Any
 
 from ..errors import show
-from .model import NOTHING, SHARE, Held, Options, Service, Slot
+from .model import NOTHING, SHARE, Current, Group, Held, Key, Options, Service, Slot
 from .near import near
 from .reader import Reader, exact
 
@@ -27,44 +28,85 @@ def slot_key(slot: Slot) -> tuple[int, int, str]:
     return (1, 0, slot) if isinstance(slot, str) else (0, slot, "")
 
 
-def read_current(
-    reader: Reader, value: Any, services: Mapping[str, Service], nodes: Collection[str]
-) -> tuple[Held, ...]:
+def read_current(reader: Reader, value: Any, services: Mapping[str, Service]) -> Current:
     """Every entry once, by service, slot and node."""
     entries = reader.items(value, "current")
     everywhere = {name for name, service in services.items() if service.everywhere}
-    found = _quick(entries, services, nodes, everywhere)
-    if found is None:
-        found = []
-        for at, entry in enumerate(entries):
-            _closer(reader, entry, f"current[{at}]", everywhere, found)
-    try:
-        found.sort()
-    except TypeError:  # slots that are text beside numbers, or entries that are there twice
-        found.sort(key=lambda held: (held.service, slot_key(held.slot), held.node, str(_plain(held))))
-    return _once(reader, found)
+    quick = _quick(entries, everywhere)
+    if quick is not None:
+        return quick
+    found: list[Held] = []
+    for at, entry in enumerate(entries):
+        _closer(reader, entry, f"current[{at}]", everywhere, found)
+    found.sort(key=lambda held: (held.service, slot_key(held.slot), held.node, str(_plain(held))))
+    held = _once(reader, found)
+    groups = {}
+    for name, one in groupby(held, key=itemgetter(0)):
+        _names, slots, hosts, _devices, _ports = map(list, zip(*one))
+        groups[name] = Group(slots, hosts, len(set(slots)) == len(slots))
+    return Current(groups, {((one.service, one.slot), one.node): one for one in held if one.devices or one.ports})
 
 
-def _quick(
-    entries: list[Any], services: Collection[str], nodes: Collection[str], everywhere: Collection[str]
-) -> list[Held] | None:
-    """All entries, if each is a plain one of a known service on a known host; None if any needs a closer look."""
-    if not {dict}.issuperset(map(type, entries)) or not {3}.issuperset(map(len, entries)):
+def _quick(entries: list[Any], everywhere: Collection[str]) -> Current | None:
+    """All entries, a column at a time; None if any needs a closer look or is there twice."""
+    if not {dict}.issuperset(map(type, entries)):
         return None
     try:
-        names, slots, hosts = ([entry[key] for entry in entries] for key in ("service", "slot", "node"))
-        if not set(names).issubset(services) or not set(hosts).issubset(nodes):
+        names = [entry["service"] for entry in entries]
+        slots = [entry["slot"] for entry in entries]
+        hosts = [entry["node"] for entry in entries]
+        if not _named(set(names)) or not _named(set(hosts)):
             return None
-    except (KeyError, TypeError):
+        if not {3}.issuperset(map(len, entries)):
+            held = _holding([entry for entry in entries if len(entry) != 3])
+        else:
+            held = {}
+        if names != sorted(names):
+            names, slots, hosts = map(list, zip(*sorted(zip(names, slots, hosts))))
+        groups = _groups(names, slots, hosts)
+    except (KeyError, TypeError):  # also slots that are text beside numbers
         return None
-    kinds = set(map(type, slots))
-    if not kinds <= {int, str} or not {str}.issuperset(map(type, set(names) | set(hosts))):
+    if groups is None or held is None:
         return None
-    if (everywhere or str in kinds) and any(
-        isinstance(slot, str) is not (name in everywhere) for name, slot in zip(names, slots)
-    ):
+    numbered = chain.from_iterable([group.slots for name, group in groups.items() if name not in everywhere])
+    named = chain.from_iterable([groups[name].slots for name in everywhere if name in groups])
+    if not {int}.issuperset(map(type, numbered)) or not {str}.issuperset(map(type, named)):
         return None
-    return list(map(partial(tuple.__new__, Held), zip(names, slots, hosts, repeat(NOTHING), repeat(NOTHING))))
+    return Current(groups, held)
+
+
+def _named(names: Collection[Any]) -> bool:
+    return {str}.issuperset(map(type, names)) and all(map(str.strip, names))
+
+
+def _groups(names: list[str], slots: list[Any], hosts: list[str]) -> dict[str, Group] | None:
+    """The columns, sorted by name, cut into services; None if an entry is there twice."""
+    found, end, counts = {}, 0, Counter(names)
+    numbers = [*range(1, max(counts.values(), default=0) + 1)]
+    for name, count in counts.items():
+        start, end = end, end + count
+        own, places = slots[start:end], hosts[start:end]
+        if own == numbers[:count]:
+            found[name] = Group(own, places, True)
+            continue
+        pairs = sorted(zip(own, places))
+        if len(set(pairs)) < count:
+            return None
+        own, places = map(list, zip(*pairs))
+        found[name] = Group(own, places, len(set(own)) == count)
+    return found
+
+
+def _holding(entries: list[dict[str, Any]]) -> dict[tuple[Key, str], Held] | None:
+    """Entries with more than a place; None if any needs a closer look."""
+    reader, found = Reader(), {}
+    for entry in entries:
+        if not CURRENT_KEYS.issuperset(entry):
+            return None
+        devices, ports = _devices(reader, entry.get("devices"), ""), _ports(reader, entry.get("ports"), "")
+        key = (entry["service"], entry["slot"])
+        found[(key, entry["node"])] = Held(*key, entry["node"], devices, ports)
+    return None if reader.problems else found
 
 
 def _plain(held: Held) -> list[Any]:

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterable, Mapping
-from operator import itemgetter
 from typing import Any
 
 from .asked import explain
@@ -117,15 +116,16 @@ def _places(state: State) -> tuple[list[dict[str, Any]], dict[str, dict[str, Any
     reasons: dict[str, dict[str, Any]] = {}
     why, kept = Reasons(state), {name for name, _slot in state.kept}
     granted = {name for name, _slot in state.grants}
-    staying = [why.stays(node) for node in state.nodes] if state.request.current else []
+    staying = {node.name: why.stays(node) for node in state.nodes} if state.request.current else {}
     for name, places in state.places.items():
-        items = sorted(places.items(), key=itemgetter(0))
-        found = [{"service": name, "slot": slot, "node": node.name} for slot, node in items]
+        slots = sorted(places, key=slot_key) if name in kept else sorted(places)
+        hosts = [node.name for node in map(places.__getitem__, slots)]
+        found = [{"service": name, "slot": slot, "node": host} for slot, host in zip(slots, hosts)]
         placements += found
         if name in state.facts.batches or name in state.facts.services or name in kept:
-            why.tell(state.services[name], items, reasons)
+            why.tell(state.services[name], [(slot, places[slot]) for slot in slots], reasons)
         else:
-            reasons.update({f"{name}.{slot}": staying[node.index] for slot, node in items})
+            reasons.update(zip(map(f"{name}.".__add__, map(str, slots)), map(staying.__getitem__, hosts)))
         for placement in found if name in granted else ():
             _grant(state, placement)
     return placements, reasons

@@ -4,14 +4,13 @@
 
 from __future__ import annotations
 
-from itertools import groupby
-from operator import itemgetter
 from typing import Any
 
 from .filters import Failure, Filters
 from .gates import Gates, Rules
 from .model import SHARE, Eviction, Held, Key, Node, Service, Slot
 from .reading import slot_key
+from .seats import Seats
 from .state import State
 
 Resident = tuple[Service, Slot, Node]
@@ -23,17 +22,18 @@ GONE, SURPLUS = "gone", "surplus"
 def settle(state: State, rules: Rules) -> None:
     """Give every entry of `current` its verdict: placed (stays), evicted (must move), or surplus (leaves)."""
     state.settling = True
-    if rules.named or any(service.ranges for service in state.request.services):
-        state.held = {((held.service, held.slot), held.node): held for held in state.request.current}
+    state.held = dict(state.request.current.held)
     claims: Claims = {}
     crowded: set[str] = set()  # hosts where somebody found no room
-    for name, group in groupby(state.request.current, key=itemgetter(0)):
+    seats = Seats(state, rules)
+    for name, group in state.request.current.groups.items():
         service = state.services.get(name)
         if service is None:
-            for held in group:
+            for held in state.request.current.of(name):
                 _leave(state, rules.filters, held, "the service is not wanted any more")
-        else:
-            _seat(rules, service, list(group), claims, crowded)
+        elif not seats.whole(service, group):
+            _seat(rules, service, state.request.current.of(name), claims, crowded)
+    seats.use()
     state.measure()
     crowded.update(node.name for node in state.nodes if min(node.free) < 0)
     if crowded:
@@ -51,7 +51,6 @@ def _seat(rules: Rules, service: Service, entries: list[Held], claims: Claims, c
     legal = rules.filters.flags(rules.filters.legal(service))
     disputed = len({held[1] for held in entries}) < len(entries)
     gates = rules.gates(service, staying=True)
-    places, demands, plain = state.places[name], service.demands, gates.plain
     for held in entries:
         _name, slot, host, _devices, _ports = held
         node = by_name.get(host)
@@ -59,20 +58,12 @@ def _seat(rules: Rules, service: Service, entries: list[Held], claims: Claims, c
             _unwanted(state, rules.filters, service, held)
         elif disputed or node is None or not legal[node.index]:
             claims.setdefault((name, slot), []).append(node or host)
-        elif plain:  # State.occupy, written out: this is the innermost loop of a plan that changes nothing
-            free = node.free
-            for dimension, amount in demands:
-                free[dimension] -= amount
-            places[slot] = node
-            node.count += 1
         elif gates.fits(node):
             state.occupy(service, slot, node)
             gates.placed(node)
         else:
             crowded.add(host)
             claims.setdefault((name, slot), []).append(node)
-    if plain:
-        state.counts.pop(name, None)
 
 
 def _reopen(state: State, crowded: set[str], claims: Claims) -> None:

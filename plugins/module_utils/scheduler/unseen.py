@@ -19,7 +19,7 @@ def hold(state: State, filters: Filters, wanted: dict[str, list[Slot]]) -> dict[
     held: dict[Key, list[Node]] = {}
     if not filters.unknown or state.request.options.unknown_missing == "place":
         return held
-    told = {entry.node for entry in state.request.current}
+    told = {host for group in state.request.current.groups.values() for host in group.hosts}
     highest = _highest(state)
     for service in state.request.services:
         hosts = filters.may_hold(service) if wanted[service.name] and not service.everywhere else []
@@ -38,11 +38,9 @@ def _never_told(state: State, service: Service) -> bool:
 
 
 def _highest(state: State) -> dict[str, int]:
-    highest: dict[str, int] = {}
-    for entry in state.request.current:
-        if isinstance(entry.slot, int):
-            highest[entry.service] = max(entry.slot, highest.get(entry.service, 0))
-    return highest
+    groups = state.request.current.groups
+    numbers = {name: [slot for slot in group.slots if isinstance(slot, int)] for name, group in groups.items()}
+    return {name: max(found) for name, found in numbers.items() if found}
 
 
 def _old(highest: dict[str, int], service: Service, slot: Slot) -> bool:

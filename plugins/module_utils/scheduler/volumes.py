@@ -26,10 +26,8 @@ def find_homes(state: State, filters: Filters) -> None:
         for volume in node.volumes:
             having.setdefault(volume, []).append(node.index)
     mounting = {service.name for service in state.request.services if service.volumes or service.classes}
-    residents: dict[str, list[Held]] = {}
-    for held in state.request.current if mounting else ():
-        if held.service in mounting:
-            residents.setdefault(held.service, []).append(held)
+    current = state.request.current
+    residents = {name: current.of(name) for name in mounting if name in current.groups}
     for volume in sorted(users):
         held_by = [held for service in users[volume] for held in residents.get(service.name, ())]
         if volume in having:

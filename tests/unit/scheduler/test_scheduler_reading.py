@@ -358,7 +358,7 @@ def test_current_read_quickly_is_what_the_closer_look_gives(
 
     def outcome() -> Any:
         try:
-            return read(nodes, services, current, None).current
+            return [*read(nodes, services, current, None).current]
         except StowageError as error:
             return error.problems
 

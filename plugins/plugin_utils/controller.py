@@ -25,6 +25,7 @@ from ansible_collections.stowage.fleet.plugins.module_utils.canonical import pla
 from ansible_collections.stowage.fleet.plugins.module_utils.discovery import api as discovery
 from ansible_collections.stowage.fleet.plugins.module_utils.errors import Problem, StowageError, raise_all
 from ansible_collections.stowage.fleet.plugins.module_utils.fleet import build_fleet
+from ansible_collections.stowage.fleet.plugins.module_utils.network.fixed import problems as fixed_problems
 
 PR_SET_PDEATHSIG = 1
 GROUPS = ("stowage_nodes", "stowage_ingress")
@@ -160,7 +161,7 @@ def compiled_stacks(fleet: Mapping[str, Any], task_vars: Mapping[str, Any], temp
         whole["stacks"].append(stack)
     classes = storage.read_classes(plain(variable(task_vars, templar, "stowage_storage_classes")))
     whole["services"], misused = storage.place_volumes(whole["services"], classes, fleet["name"])
-    raise_all([*problems, *misused])
+    raise_all([*problems, *misused, *fixed_problems(whole["services"], fleet)])
     return whole
 
 

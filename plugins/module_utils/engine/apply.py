@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import Problem
-from . import adopted, files, host, live, lock, records, releases
+from . import adopted, files, fixed, host, live, lock, records, releases
 from .client import PATIENCE, Engine, EngineError, connect, printable
 from .prepare import prepare
 from .refusals import REFUSALS, problems_of
@@ -128,12 +128,12 @@ def _remove(engine: Engine, paths: host.Paths, share: Mapping[str, Any], check: 
         problems += _each(there, lambda task: engine.remove(task["name"]), "STW-REMOVE")
         if adopted.records(paths.adopted):
             adopted.prune(paths.adopted, (str(entry["Id"]) for entry in engine.containers()))
-    pruned = False
+    pruned = not check and fixed.drop_idle(engine, [name for task in there for name in task["networks"]])
     if share.get("prune"):
         leaving = {task["name"] for task in there} if check else set()
         left = [entry for entry in engine.containers() if records.name_of(entry) not in leaving]
         mounted = [mount.get("Source") or "" for entry in left for mount in entry.get("Mounts") or []]
-        pruned = files.prune(paths, share["prune"], mounted, check)
+        pruned = files.prune(paths, share["prune"], mounted, check) or pruned
         pruned = live.prune(paths, (records.name_of(entry) for entry in left), check) or pruned
     return {"changed": bool(there) or pruned, "tasks": [_named(task) for task in tasks], "problems": problems}
 
@@ -149,7 +149,8 @@ def _own(engine: Engine, share: Mapping[str, Any]) -> tuple[list[dict[str, Any]]
             fix = "look at it, then remove or rename it by hand"
             problems.append(Problem("STW-NAME", f"container {task['name']}", reason, fix))
         else:
-            tasks.append({**task, "state": entry["State"] if entry else "absent"})
+            found = fixed.of_container(entry or {})
+            tasks.append({**task, "state": entry["State"] if entry else "absent", "networks": found})
     return tasks, problems
 
 

@@ -85,6 +85,11 @@ class Engine:
         """Take an APIClient (docker SDK 5 to 7), and the file with the records of containers that were taken over."""
         self._api, self._adopted = api, adopted
 
+    @property
+    def api(self) -> Any:
+        """The low-level APIClient, for what this class has no word for."""
+        return self._api
+
     def facts(self) -> dict[str, Any]:
         """What `GET /version` says: Version, ApiVersion, Os, Arch."""
         return dict(self._call(self._api.version))

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 TCP_LISTEN, UDP_UNCONNECTED = "0A", "07"
+OWN_DEVICES = ("stw0", "stwvx", "stwlb", "stwwg")
 Port = tuple[str, int, str]
 
 
@@ -76,6 +77,19 @@ def network(path: str) -> dict[str, Any]:
         "address": str((claim or {}).get("address", "")),
         "table": {name: nodes[name] for name in sorted(nodes)},
     }
+
+
+def networks(proc: str = "/proc") -> list[dict[str, str]]:
+    """[{cidr, device, what}] of the IPv4 networks that the host has devices in, without the fleet's own, sorted."""
+    found = []
+    for line in _lines(os.path.join(proc, "net/route"))[1:]:
+        fields = line.split()
+        if len(fields) < 8 or fields[0].startswith(OWN_DEVICES) or fields[2] != "00000000" or fields[7] == "00000000":
+            continue
+        base, mask = _address(fields[1]), _address(fields[7])
+        cidr = str(ipaddress.IPv4Network(f"{base}/{mask}", strict=False))
+        found.append({"cidr": cidr, "device": fields[0], "what": f"a network of device {fields[0]}"})
+    return sorted(found, key=lambda entry: (entry["cidr"], entry["device"]))
 
 
 def listening(proc: str = "/proc") -> set[Port]:

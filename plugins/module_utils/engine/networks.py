@@ -25,7 +25,7 @@ def networks(api: Api) -> dict[str, list[str]]:
     found = {}
     for entry in _call(api.networks):
         options = entry.get("Options") or {}
-        if entry["Name"] != NAME and options.get(f"{PREFIX}bridge.name") != BRIDGE:
+        if entry["Name"] != NAME and not str(options.get(f"{PREFIX}bridge.name")).startswith(BRIDGE):
             configs = (entry.get("IPAM") or {}).get("Config") or []
             found[str(entry["Name"])] = [str(config["Subnet"]) for config in configs if config.get("Subnet")]
     return found
@@ -52,49 +52,54 @@ def engine_major(api: Api) -> int:
 def wanted(fleet: str, entry: Mapping[str, Any], ip_range: str, mtu: int, major: int) -> dict[str, Any]:
     """What the network is created from: {options, config, labels}.
 
-    entry: this host's entry of the fleet table {block, gateway}.
+    entry: this host's entry of the fleet table {block, gateway}; for fixed addresses {block, gateway, bridge} and no
+    ip_range.
     """
     return {
         "options": {
-            f"{PREFIX}bridge.name": BRIDGE,
+            f"{PREFIX}bridge.name": entry.get("bridge", BRIDGE),
             MTU: str(mtu),
             # Sources are kept inside the fleet; what leaves it is masqueraded by our own table.
             f"{PREFIX}bridge.enable_ip_masquerade": "false",
             # From 28 on Docker drops what comes from other hosts, unless told; our table guards instead.
             f"{PREFIX}bridge.gateway_mode_ipv4": "nat-unprotected",
         },
-        "config": {"Subnet": entry["block"], "Gateway": entry["gateway"], "IPRange": ip_range},
+        "config": {
+            "Subnet": entry["block"],
+            "Gateway": entry["gateway"],
+            **({"IPRange": ip_range} if ip_range else {}),
+        },
         "labels": {"stowage.fleet": fleet, "stowage.engine_major": str(major)},
     }
 
 
-def keep(api: Api, want: Mapping[str, Any], check: bool) -> tuple[list[str], list[str]]:
-    """Have the network as wanted; (what was changed, warnings).
+def keep(api: Api, want: Mapping[str, Any], check: bool, name: str = NAME) -> tuple[list[str], list[str]]:
+    """Have the network of a name as wanted; (what was changed, warnings).
 
     It is made anew only when no container, running or not, is on it; raises StowageError (STW-NETWORK) otherwise. A
     different MTU alone is a warning: the containers keep working.
     """
-    found = inspect(api)
+    found = inspect(api, name)
     if found is None:
         if not check:
-            _create(api, want)
-        return [f"create Docker network {NAME}"], []
+            _create(api, want, name)
+        return [f"create Docker network {name}"], []
     differences = differs(found, want)
     if not differences:
         return [], []
-    holders = attached(api)
+    holders = attached(api, name)
     text = ", ".join(differences)
     if holders and all(line.startswith(MTU) for line in differences):
         fix = f"it takes effect once no container is on it (now {len(holders)})"
-        return [], [f"Docker network {NAME}: {text}; {fix}"]
+        return [], [f"Docker network {name}: {text}; {fix}"]
     if holders:
         shown = ", ".join(show(name) for name in holders[:5]) + (", ..." if len(holders) > 5 else "")
         reason = f"must be made anew ({text}), but {len(holders)} containers are on it: {shown}"
-        raise StowageError(Problem("STW-NETWORK", f"Docker network {NAME}", reason, "drain the host first"))
+        raise StowageError(Problem("STW-NETWORK", f"Docker network {name}", reason, "drain the host first"))
     if not check:
         _call(api.remove_network, found["Id"])
-        _create(api, want)
-    return [f"recreate Docker network {NAME} ({text})"], []
+        _create(api, want, name)
+    return [f"recreate Docker network {name} ({text})"], []
 
 
 def remove(api: Api, check: bool) -> list[str]:
@@ -111,17 +116,17 @@ def remove(api: Api, check: bool) -> list[str]:
     return [f"remove Docker network {NAME}"]
 
 
-def inspect(api: Api) -> dict[str, Any] | None:
-    """The network of our name in full; None if there is none."""
-    for entry in _call(api.networks, names=[NAME]):
-        if entry["Name"] == NAME:
+def inspect(api: Api, name: str = NAME) -> dict[str, Any] | None:
+    """The network of a name in full; None if there is none."""
+    for entry in _call(api.networks, names=[name]):
+        if entry["Name"] == name:
             return dict(_call(api.inspect_network, entry["Id"]))
     return None
 
 
-def attached(api: Api) -> list[str]:
-    """Names of all containers on the network, stopped ones too."""
-    found = _call(api.containers, all=True, filters={"network": [NAME]})
+def attached(api: Api, name: str = NAME) -> list[str]:
+    """Names of all containers on a network, stopped ones too."""
+    found = _call(api.containers, all=True, filters={"network": [name]})
     return sorted(str((entry.get("Names") or [entry["Id"]])[0]).lstrip("/") for entry in found)
 
 
@@ -140,9 +145,14 @@ def differs(found: Mapping[str, Any], want: Mapping[str, Any]) -> list[str]:
     return sorted(lines)
 
 
-def _create(api: Api, want: Mapping[str, Any]) -> None:
+def drop(api: Api, identity: str) -> None:
+    """Remove a network by its id."""
+    _call(api.remove_network, identity)
+
+
+def _create(api: Api, want: Mapping[str, Any], name: str = NAME) -> None:
     ipam = {"Driver": "default", "Config": [dict(want["config"])]}
-    _call(api.create_network, NAME, driver="bridge", options=want["options"], ipam=ipam, labels=want["labels"])
+    _call(api.create_network, name, driver="bridge", options=want["options"], ipam=ipam, labels=want["labels"])
 
 
 def _call(call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:

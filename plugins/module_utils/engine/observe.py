@@ -62,6 +62,7 @@ def observe(engine: Listing, fleet: str, root: str = "/") -> dict[str, Any]:
         "volume_claims": claimed(paths, fleet),
         "volume_states": states(paths, fleet),
         "network": {key: state[key] for key in ("claim", "address")},
+        "networks": host.networks(paths.proc),
         "endpoints": _endpoints(root),
         "releases": releases.listed(paths),
         "lock": current(paths),

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ..network.blocks import fixed_network
 from . import live
 from .labels import task_labels, tool_labels
 from .payload_host import host_keys
@@ -50,7 +51,7 @@ def container(template: Template, task: Task, context: Mapping[str, Any]) -> dic
     if exposed:
         body["ExposedPorts"] = exposed
     if template.get("network_mode") != "host":
-        body.update(_endpoint(task["ip"], version(context["api"])))
+        body.update(_endpoint(_network(template), task["ip"], version(context["api"])))
     return {"name": task["name"], "body": body}
 
 
@@ -142,7 +143,7 @@ def _healthcheck(check: Mapping[str, Any], api: tuple[int, ...]) -> dict[str, An
 
 def _host_config(template: Template, task: Task, context: Mapping[str, Any]) -> dict[str, Any]:
     config: dict[str, Any] = {
-        "NetworkMode": template.get("network_mode") or NETWORK,
+        "NetworkMode": template.get("network_mode") or _network(template),
         "RestartPolicy": _restart(template.get("restart") or {}),
         "Mounts": [_mount(mount, task) for mount in template.get("mounts", ())] + _files(template, task),
         **_names(template, task, context),
@@ -282,10 +283,15 @@ def _extra_hosts(stated: Any) -> list[str]:
     return [str(entry).replace("=", ":", 1) for entry in stated]
 
 
-def _endpoint(ip: str, api: tuple[int, ...]) -> dict[str, Any]:
-    """The body's keys for the task's address on the fleet network, and the MAC address that goes with it."""
+def _network(template: Template) -> str:
+    """The Docker network: the fleet's, or that of the subnet of a fixed address."""
+    return fixed_network(str(template["address"]["subnet"])) if template.get("address") else NETWORK
+
+
+def _endpoint(network: str, ip: str, api: tuple[int, ...]) -> dict[str, Any]:
+    """The body's keys for the task's address on a Docker network, and the MAC address that goes with it."""
     endpoint: dict[str, Any] = {"IPAMConfig": {"IPv4Address": ip}}
-    body: dict[str, Any] = {"NetworkingConfig": {"EndpointsConfig": {NETWORK: endpoint}}}
+    body: dict[str, Any] = {"NetworkingConfig": {"EndpointsConfig": {network: endpoint}}}
     (body if api < ENDPOINT_MAC_API else endpoint)["MacAddress"] = mac(ip)
     return body
 

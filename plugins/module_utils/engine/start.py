@@ -11,7 +11,7 @@ from typing import Any, Callable
 
 from ..canonical import dumps
 from ..errors import Problem
-from . import files, host, live, payload, payload_host, ready, records, volumes
+from . import files, fixed, host, live, payload, payload_host, ready, records, volumes
 from .client import Engine, EngineError, printable
 from .labels import ours, tampered
 
@@ -88,8 +88,12 @@ def start(
     wanted = {(one["kind"], payload.file_name(one)): one for one in mounted}
     wrote, missing = files.deliver(paths, wanted.values(), given, check)
     made, blocked = volumes.ensure(engine, paths, share, check)
+    joined, closed = fixed.ensure(engine, paths, share, check)
     for attempt in attempts:
         _block(attempt, share["fleet"], missing, blocked)
+        subnet = ((attempt.template or {}).get("address") or {}).get("subnet")
+        if subnet in closed:
+            attempt.fail(str(closed[subnet]))
     if check:
         for attempt in attempts:
             idle = (attempt.record or {}).get("state") == "running" and attempt.task.get("do") != "reload"
@@ -97,7 +101,7 @@ def start(
     else:
         _carry_out(engine, attempts, _creator(engine, paths, share))
         _note_live(paths, attempts)
-    changed = wrote or made or any(attempt.acted for attempt in attempts)
+    changed = wrote or made or joined or any(attempt.acted for attempt in attempts)
     return {"changed": changed, "tasks": [attempt.result() for attempt in attempts], "problems": []}
 
 

@@ -56,5 +56,15 @@ def overhead(underlay: str) -> int:
     return VXLAN_OVERHEAD[ipaddress.ip_address(underlay).version]
 
 
+def fixed_bridge(subnet: str) -> str:
+    """The bridge that a subnet of fixed addresses has on each host that needs it: stw0 and 8 digits of its digest."""
+    return f"stw0{hashlib.sha256(subnet.encode()).hexdigest()[:8]}"
+
+
+def fixed_network(subnet: str) -> str:
+    """The Docker network of a subnet of fixed addresses: stowage-10.5.0.0-24."""
+    return f"stowage-{subnet.replace('/', '-')}"
+
+
 def _mac(octets: bytes) -> str:
     return ":".join(f"{octet:02x}" for octet in octets)

@@ -21,6 +21,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -37,6 +38,8 @@ RUN = "/run/stowage"
 VXLAN = "stwvx0"
 BRIDGE = "stw0"
 EVPN = "stwl3"
+# Bridges of subnets with fixed addresses begin as the usual one does: one pattern means all containers of this host.
+BRIDGES = f"{BRIDGE}*"
 # What goes in at one end comes out at the other: the way of a task to itself by its service's address.
 LOOP = ("stwlb0", "stwlb1")
 LOOP_MAC = "0a:53:00:00:00:01"
@@ -45,10 +48,13 @@ PROTOCOL = 83
 METRIC = 4278198272
 MARK = "0x5000"
 USER_RULE = ["-m", "mark", "--mark", f"{MARK}/{MARK}", "-m", "comment", "--comment", "stowage", "-j", "ACCEPT"]
-CLOSED_RULE = ["-o", BRIDGE, "-m", "comment", "--comment", "stowage", "-j", "DROP"]
+CLOSED_RULE = ["-o", f"{BRIDGE}+", "-m", "comment", "--comment", "stowage", "-j", "DROP"]
+# Where the policy's text says what fixed addresses need on this host.
+FIXED = "# fixed "
 ABSENT = re.compile(r"does not exist|No such (file|device)|Cannot find device", re.IGNORECASE)
 
 State = dict[str, Any]
+Fixed = dict[str, Any]
 
 
 class NetworkError(Exception):
@@ -75,10 +81,12 @@ def converge(state: State, base: str, check: bool = False, ports: str = PORTS, p
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not check:
             filter_bridges()
+        script = policy_text(policy)
         done = apply(device_changes(state), check) + apply(address_changes(state), check)
         done += sysctl_changes(state, check)
-        done += apply(neighbour_changes(state) + fdb_changes(state) + route_changes(state), check)
-        done += load_table("inet", "stowage", base + policy_text(policy), check)
+        done += bridges_of_fixed(state, fixed(script), check)
+        done += apply(neighbour_changes(state) + fdb_changes(state) + route_changes(state, fixed(script)), check)
+        done += load_table("inet", "stowage", base + script, check)
         done += load_ports(ports, check)
         return done + docker_user(True, check)
 
@@ -92,7 +100,8 @@ def clear(check: bool = False) -> list[str]:
     routes = _read("ip", "route", "show", "proto", str(PROTOCOL))
     changes = [Change(f"remove route {route['dst']}", "ip", f"route del {_route_key(route)}") for route in routes]
     done += _release(check)
-    for device in (VXLAN, BRIDGE, LOOP[0]):
+    bridges = [str(link["ifname"]) for link in _read("ip", "link", "show", "type", "bridge")]
+    for device in (VXLAN, *(name for name in bridges if name.startswith(BRIDGE)), LOOP[0]):
         if _read("ip", "link", "show", "dev", device):
             changes.append(Change(f"remove device {device}", "ip", f"link del {device}"))
     return done + apply(changes, check)
@@ -211,6 +220,67 @@ def _loop_changes(state: State) -> list[Change]:
     return changes
 
 
+def fixed(script: str) -> Fixed:
+    """A policy's fixed addresses: {bridges: {device: gateway/prefix}, routes: {address: node}}; {} if none."""
+    head = script.partition("\n")[0]
+    return dict(json.loads(head[len(FIXED) :])) if head.startswith(FIXED) else {}
+
+
+def converge_fixed(state: State, script: str, check: bool) -> list[str]:
+    """Have the bridges and routes that a policy needs for fixed addresses; return what was not so."""
+    done = bridges_of_fixed(state, fixed(script), check)
+    changes = route_changes(state, fixed(script))
+    done += apply(changes, check)
+    if not check:
+        announce([ip for ip in fixed(script).get("routes", {}) if f"add route {ip}" in done])
+    return done
+
+
+def announce(moved: list[str]) -> None:
+    """Tell the neighbours on our bridges that these addresses are behind the host now: their old entries are wrong."""
+    for link in _read("ip", "-4", "addr", "show", "type", "bridge") if moved else []:
+        for held in link.get("addr_info", []) if str(link["ifname"]).startswith(BRIDGE) else []:
+            network = ipaddress.IPv4Network(f"{held['local']}/{held['prefixlen']}", strict=False)
+            for ip in [ip for ip in moved if ipaddress.IPv4Address(ip) in network]:
+                _gratuitous(str(link["ifname"]), str(link["address"]), ip)
+
+
+def _gratuitous(device: str, mac: str, ip: str) -> None:
+    """Broadcast one ARP answer: ip is at mac."""
+    source, everybody = bytes.fromhex(mac.replace(":", "")), b"\xff" * 6
+    address = ipaddress.IPv4Address(ip).packed
+    frame = everybody + source + bytes.fromhex("08060001080006040002") + source + address + everybody + address
+    with contextlib.suppress(OSError), socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as link:
+        link.bind((device, 0))
+        link.send(frame)
+
+
+def bridges_of_fixed(state: State, addresses: Fixed, check: bool) -> list[str]:
+    """The bridges of the subnets of which an address is here.
+
+    They answer for the addresses that are elsewhere. A bridge that is not needed any more goes with its Docker network.
+    """
+    done = []
+    for device, gateway in addresses.get("bridges", {}).items():
+        found = next(iter(_read("ip", "-d", "addr", "show", "dev", device)), None)
+        held = {f"{a['local']}/{a['prefixlen']}" for a in (found or {}).get("addr_info", [])}
+        changes = []
+        if found is None:
+            line = f"link add {device} mtu {state['mtu']} type bridge nf_call_iptables 1"
+            changes.append(Change(f"add device {device}", "ip", line))
+        elif found.get("linkinfo", {}).get("info_data", {}).get("nf_call_iptables") != 1:
+            line = f"link set {device} type bridge nf_call_iptables 1"
+            changes.append(Change(f"have traffic inside {device} filtered", "ip", line))
+        changes += _level(found, device, state["mtu"])
+        if gateway not in held:
+            changes.append(Change(f"add address {gateway} on {device}", "ip", f"addr add {gateway} dev {device}"))
+        done += apply(changes, check)
+        conf, neighbour = f"net/ipv4/conf/{device}", f"net/ipv4/neigh/{device}/proxy_delay"
+        wanted = {f"{conf}/rp_filter": "2", f"{conf}/send_redirects": "0", f"{conf}/route_localnet": "1"}
+        done += _set_sysctls({**wanted, f"{conf}/proxy_arp": "1", neighbour: "0"}, check)
+    return done
+
+
 def filter_bridges() -> None:
     """Have the kernel's part that shows bridged packets to nft: it may be a module that nobody loaded yet."""
     if not os.path.isdir("/proc/sys/net/bridge"):
@@ -291,19 +361,24 @@ def fdb_changes(state: State) -> list[Change]:
     return changes
 
 
-def route_changes(state: State) -> list[Change]:
-    """A route per peer's block and one for services' addresses; every other route with our protocol goes."""
+def route_changes(state: State, addresses: Fixed | None = None) -> list[Change]:
+    """A route per peer's block, per fixed address elsewhere, and one for services' addresses.
+
+    Every other route with our protocol goes.
+    """
     changes, kept = [], set()
     ours = _read("ip", "-4", "route", "show", "proto", str(PROTOCOL))
     found = {_route_key(route): route["dst"] for route in ours}
-    for peer in peers(state).values():
-        key = f"{peer['block']} via {peer['vtep']} dev {VXLAN} metric {METRIC}"
+    others = peers(state)
+    elsewhere = [
+        (ip, others[node]["vtep"]) for ip, node in (addresses or {}).get("routes", {}).items() if node in others
+    ]
+    for target, vtep in [*((peer["block"], peer["vtep"]) for peer in others.values()), *elsewhere]:
+        key = f"{target} via {vtep} dev {VXLAN} metric {METRIC}"
         kept.add(key)
         if key not in found:
-            line = (
-                f"route replace {peer['block']} via {peer['vtep']} dev {VXLAN} onlink proto {PROTOCOL} metric {METRIC}"
-            )
-            changes.append(Change(f"add route {peer['block']}", "ip", line))
+            line = f"route replace {target} via {vtep} dev {VXLAN} onlink proto {PROTOCOL} metric {METRIC}"
+            changes.append(Change(f"add route {target}", "ip", line))
     if state.get("vips"):
         me = own(state)
         source = {_route_key(route): route.get("prefsrc") for route in ours}
@@ -339,6 +414,10 @@ def sysctl_changes(state: State, check: bool) -> list[str]:
         wanted[f"net/ipv4/conf/{device}/route_localnet"] = "1"
         if "1" in (_sysctl(f"net/ipv4/conf/{name}/rp_filter") for name in ("all", device)):
             wanted[f"net/ipv4/conf/{device}/rp_filter"] = "2"  # a way back may be another than the way there
+    return _set_sysctls(wanted, check)
+
+
+def _set_sysctls(wanted: dict[str, str], check: bool) -> list[str]:
     done = []
     for key, value in wanted.items():
         path = f"/proc/sys/{key}"

@@ -65,7 +65,7 @@ def underlay(address: str) -> dict[str, Any]:
     """
     links, devices = {}, {}
     for link in json.loads(converge.run("ip", "-j", "addr", "show")):
-        if link.get("ifname") in OURS:
+        if ours(link.get("ifname")):
             continue
         devices[str(link["ifname"])] = int(link["mtu"])
         for entry in link.get("addr_info", []):
@@ -102,7 +102,7 @@ def host_networks(docker: Mapping[str, list[str]]) -> list[dict[str, str]]:
             _add(found, subnet, "docker", f"Docker network {name}")
     for link in json.loads(converge.run("ip", "-j", "-4", "addr", "show")):
         for entry in link.get("addr_info", []):
-            if link.get("ifname") not in OURS and "local" in entry:
+            if not ours(link.get("ifname")) and "local" in entry:
                 cidr = f"{entry['local']}/{entry['prefixlen']}"
                 _add(found, cidr, "address", f"address {cidr} on {link['ifname']}")
     held = converge.load_state()
@@ -117,9 +117,14 @@ def host_networks(docker: Mapping[str, list[str]]) -> list[dict[str, str]]:
 
 def _our_route(route: Mapping[str, Any], me: Mapping[str, Any]) -> bool:
     """True for what we or our FRR installed: it speaks from our VTEP, or keeps our block."""
-    if route.get("dev") in OURS or str(route.get("protocol")) == str(converge.PROTOCOL):
+    if ours(route.get("dev")) or str(route.get("protocol")) == str(converge.PROTOCOL):
         return True
     return bool(me) and (route.get("prefsrc") == me["vtep"] or route["dst"] == me["block"])
+
+
+def ours(device: Any) -> bool:
+    """True for devices that this product made."""
+    return str(device).startswith(OURS)
 
 
 def _add(found: dict[str, dict[str, str]], text: str, kind: str, what: str) -> None:
@@ -255,18 +260,28 @@ def apply_policy(text: str, path: str = converge.POLICY) -> bool:
     text: a line of its own, then the nft script. One transaction replaces both halves. Raises NetworkError: what nft
     refuses leaves the old table and the old file; a base table that knows no policy is of an older version.
     """
-    base = _base()
+    base, script = _base(), text.partition("\n")[2]
     changed = False
     if base:
-        changed = bool(converge.load_table("inet", "stowage", base + text.partition("\n")[2], check=False))
+        changed = bool(_fixed(script, _read(path), check=False))
+        changed = bool(converge.load_table("inet", "stowage", base + script, check=False)) or changed
         changed = bool(write({converge.POLICED: ("", 0o644)}, check=False)) or changed
     return bool(write({path: (text, 0o644)}, check=False)) or changed
 
 
 def policy_applied(text: str) -> bool:
     """True if the kernel's `inet stowage` is the base table with this policy. Nothing is where there is no network."""
-    base = _base()
-    return not base or not converge.load_table("inet", "stowage", base + text.partition("\n")[2], check=True)
+    base, script = _base(), text.partition("\n")[2]
+    if not base:
+        return True
+    return not (_fixed(script, None, check=True) or converge.load_table("inet", "stowage", base + script, check=True))
+
+
+def _fixed(script: str, before: File | None, check: bool) -> list[str]:
+    """Bridges and routes of fixed addresses, where there are any or were before: most fleets have none."""
+    had = before is not None and f"\n{converge.FIXED}" in before[0]
+    state = converge.load_state() if had or converge.fixed(script) else None
+    return converge.converge_fixed(state, script, check) if state else []
 
 
 def _base() -> str:

@@ -13,7 +13,9 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from .converge import BRIDGE
+from ..canonical import dumps
+from . import fixed
+from .converge import FIXED
 
 Member = Mapping[str, Any]
 
@@ -83,7 +85,23 @@ def policy_table(made: Model, node: str) -> str:
     text += _set("published", "ipv4_addr . inet_proto . inet_service", ", ".join(_published(made, pairs)))
     text += _map("towards", ", ".join(f"{ip} : goto to_{slug(name)}" for ip, name in pairs))
     text += _map("answers", ", ".join(f"{ip} : goto back_{slug(name)}" for ip, name in pairs))
-    return f"table inet stowage {{\n{text}{chains}{_judging()}}}\n"
+    found = fixed.parts(made.services.values(), made.members.values(), node)
+    return f"{_fixed_head(found)}table inet stowage {{\n{text}{_fixed_sets(found)}{chains}{_judging()}}}\n"
+
+
+def _fixed_head(found: Mapping[str, Any]) -> str:
+    """The line by which `converge.fixed` knows bridges and routes; no line if the fleet has no fixed addresses."""
+    return f"{FIXED}{dumps({key: found[key] for key in ('bridges', 'routes')})}\n" if found else ""
+
+
+def _fixed_sets(found: Mapping[str, Any]) -> str:
+    """What the base table's sets lack: the subnets of fixed addresses, and those addresses that are here."""
+    if not found:
+        return ""
+    here = ", ".join(_ordered(found["here"]))
+    sets = [("inside", ", ".join(found["subnets"])), *([("mine", here)] if here else [])]
+    text = "".join(_set(name, "ipv4_addr\n\t\tflags interval", elements) for name, elements in sets)
+    return text + (_set("fixed", "ipv4_addr", here) if here else "")
 
 
 def slug(name: str) -> str:
@@ -92,9 +110,11 @@ def slug(name: str) -> str:
 
 
 def _judging() -> str:
-    """Hosts are no members: what comes from them or goes to them passes, as it does for published ports."""
-    target = f'oifname "{BRIDGE}" ct direction original'
-    source = f'iifname "{BRIDGE}" ct direction reply'
+    """Hosts are no members: what comes from them or goes to them passes, as it does for published ports.
+
+    The maps know addresses of this host only.
+    """
+    target, source = "ct direction original", "ct direction reply"
     return f"""\tchain judged {{
 \t\tct state related return
 \t\tip saddr @hosts return

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..errors import Problem, StowageError
-from .converge import BRIDGE, LOOP
+from .converge import BRIDGES, LOOP
 from .policy import slug
 from .tables import script
 
@@ -60,11 +60,11 @@ def _vips(backends: Mapping[str, Backends], names: Mapping[str, str], node: str)
 {_elements("map looped", "ipv4_addr . ipv4_addr : ipv4_addr", looped)}\
 \tchain loop {{
 \t\ttype filter hook prerouting priority -300; policy accept;
-\t\tiifname "{BRIDGE}" ip saddr . ip daddr @owned notrack
+\t\tiifname "{BRIDGES}" ip saddr . ip daddr @owned notrack
 \t}}
 \tchain source {{
 \t\ttype nat hook postrouting priority 80; policy accept;
-\t\toifname "{BRIDGE}" ct status dnat snat to ip saddr . ip daddr map @looped
+\t\toifname "{BRIDGES}" ct status dnat snat to ip saddr . ip daddr map @looped
 \t}}
 """
 
@@ -137,7 +137,7 @@ def _hooks(published: list[str], vips: bool) -> str:
     kind = "inet_proto . inet_service : verdict"
     table = _elements("map published", kind, published) if published else ""
     pick = "\t\tfib daddr type local meta l4proto . th dport vmap @published\n" if published else ""
-    inner = f'\t\tiifname {{ "{BRIDGE}", "{LOOP[1]}" }} ip daddr vmap @vips\n' if vips else ""
+    inner = f'\t\tiifname {{ "{BRIDGES}", "{LOOP[1]}" }} ip daddr vmap @vips\n' if vips else ""
     own = "\t\tip daddr vmap @vips\n" if vips else ""
     return f"""{table}\tchain prerouting {{
 \t\ttype nat hook prerouting priority -110; policy accept;

@@ -111,11 +111,13 @@ def as_network(text: Any) -> ipaddress.IPv4Network | None:
         return None
 
 
-def overlaps(cidr: str, networks: Iterable[Mapping[str, Any]], place: str) -> list[Problem]:
+def overlaps(
+    cidr: str, networks: Iterable[Mapping[str, Any]], place: str, setting: str = "stowage_network.cidr"
+) -> list[Problem]:
     """STW-CIDR-OVERLAP for every network of a host that shares addresses with cidr.
 
     networks: [{cidr, kind: address|route|docker, what}], as `host.host_networks` gives. A wider route through a
-    gateway is no overlap: ours is more specific.
+    gateway is no overlap: ours is more specific. setting: what the user may change.
     """
     wanted = ipaddress.IPv4Network(cidr)
     problems = []
@@ -126,6 +128,6 @@ def overlaps(cidr: str, networks: Iterable[Mapping[str, Any]], place: str) -> li
         if network.get("kind") == "route" and there.prefixlen < wanted.prefixlen:
             continue
         reason = f"{wanted} overlaps {there} ({show(network.get('what', 'a network of the host'))})"
-        fix = "choose another stowage_network.cidr, or remove that network"
+        fix = f"choose another {setting}, or remove that network"
         problems.append(Problem("STW-CIDR-OVERLAP", place, reason, fix))
     return problems

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from .blocks import ip_range
-from .converge import BRIDGE, LOOP, MARK, VXLAN, own, peers, tunnels
+from .converge import BRIDGE, BRIDGES, LOOP, MARK, VXLAN, own, peers, tunnels
 
 TABLE = 'table {name}\ndelete table {name}\ntable {name} {{\n\tcomment "stowage:{digest}"\n{body}}}\n'
 
@@ -25,7 +25,10 @@ def base_table(state: Mapping[str, Any]) -> str:
 
 
 def _members(state: Mapping[str, Any]) -> str:
-    """Who is no container of a plan: hosts, and what was started by hand. The policy fills the two empty chains."""
+    """Who is no container of a plan: hosts, and what was started by hand; what is the fleet's, and what is this host's.
+
+    The policy fills the two empty chains, and adds fixed addresses, which are in no block, to the last three sets.
+    """
     nodes = sorted(state["nodes"].values(), key=lambda entry: int(entry["index"]))
     return f"""\tset hosts {{
 \t\ttype ipv4_addr
@@ -35,6 +38,19 @@ def _members(state: Mapping[str, Any]) -> str:
 \t\ttype ipv4_addr
 \t\tflags interval
 \t\telements = {{ {", ".join(ip_range(entry["block"]) for entry in nodes)} }}
+\t}}
+\tset inside {{
+\t\ttype ipv4_addr
+\t\tflags interval
+\t\telements = {{ {state["cidr"]} }}
+\t}}
+\tset mine {{
+\t\ttype ipv4_addr
+\t\tflags interval
+\t\telements = {{ {own(dict(state))["block"]} }}
+\t}}
+\tset fixed {{
+\t\ttype ipv4_addr
 \t}}
 \tchain judged {{
 \t}}
@@ -48,7 +64,7 @@ def _members(state: Mapping[str, Any]) -> str:
 
 
 def _guard(state: Mapping[str, Any]) -> str:
-    me, cidr = own(dict(state)), state["cidr"]
+    me = own(dict(state))
     family = "ip6" if ":" in me["address"] else "ip"
     kind = "ipv6_addr" if family == "ip6" else "ipv4_addr"
     underlay = sorted(peer["address"] for peer in peers(dict(state)).values())
@@ -57,11 +73,12 @@ def _guard(state: Mapping[str, Any]) -> str:
 \tchain guard {{
 \t\ttype filter hook prerouting priority -310; policy accept;
 \t\tudp dport {state["port"]} @th,96,24 {state["vni"]} {family} saddr != @peers drop
-\t\tiifname != "lo" ip daddr 127.0.0.0/8 drop
-\t\tiifname "{BRIDGE}" ip saddr != {me["block"]} drop
-\t\tiifname "{BRIDGE}" ip saddr {{ {me["vtep"]}, {me["gateway"]} }} drop
-\t\tiifname {_names(*tunnels(state))} ip saddr != {cidr} drop
-{_native(state)}\t\tiifname != {_names("lo", BRIDGE, *tunnels(state), LOOP[1])} ip daddr {cidr} drop
+		iifname != "lo" ip daddr 127.0.0.0/8 drop
+		iifname "{BRIDGE}" ip saddr != {me["block"]} drop
+		iifname "{BRIDGE}" ip saddr {{ {me["vtep"]}, {me["gateway"]} }} drop
+		iifname "{BRIDGES}" iifname != "{BRIDGE}" ip saddr != @fixed drop
+		iifname {_names(*tunnels(state))} ip saddr != @inside drop
+{_native(state)}		iifname != {_names("lo", BRIDGES, *tunnels(state), LOOP[1])} ip daddr @inside drop
 \t}}
 """
 
@@ -70,9 +87,8 @@ def _native(state: Mapping[str, Any]) -> str:
     """What comes without encapsulation from other hosts."""
     if not state.get("native"):
         return ""
-    block, cidr = own(dict(state))["block"], state["cidr"]
-    others = f"ip saddr {cidr} ip saddr != {block}" + (f" ip saddr != {state['vips']}" if state.get("vips") else "")
-    return f"\t\tiifname {_names(*state['native'])} {others} ip daddr {block} accept\n"
+    others = "ip saddr @inside ip saddr != @mine" + (f" ip saddr != {state['vips']}" if state.get("vips") else "")
+    return f"\t\tiifname {_names(*state['native'])} {others} ip daddr @mine accept\n"
 
 
 def _redirects(state: Mapping[str, Any]) -> str:
@@ -97,12 +113,12 @@ class _Ways(NamedTuple):
 
 def _ways(state: Mapping[str, Any]) -> _Ways:
     """By device where every way has its own; by address where containers' packets share devices with others."""
-    cidr, both = state["cidr"], _names(BRIDGE, *tunnels(state))
+    both = _names(BRIDGES, *tunnels(state))
     if state.get("native"):
-        remote = f"iifname {_names(*tunnels(state), *state['native'])} ip saddr {cidr}"
-        inside = f"ip daddr {cidr}"
-        return _Ways(inside, f"oifname != {both} ip daddr != {cidr}", f"ip saddr {cidr} {inside}", remote)
-    inner = _names(BRIDGE, *tunnels(state), LOOP[1])
+        remote = f"iifname {_names(*tunnels(state), *state['native'])} ip saddr @inside"
+        inside = "ip daddr @inside"
+        return _Ways(inside, f"oifname != {both} ip daddr != @inside", f"ip saddr @inside {inside}", remote)
+    inner = _names(BRIDGES, *tunnels(state), LOOP[1])
     remote = f"iifname {_names(*tunnels(state))}"
     return _Ways(f"oifname {both}", f"oifname != {both}", f"iifname {inner} oifname {both}", remote)
 
@@ -128,16 +144,16 @@ def _forwarding(state: Mapping[str, Any]) -> str:
 """
     return f"""{services if vips else ""}\tchain forwarding {{
 \t\ttype filter hook forward priority -10; policy accept;
-\t\tiifname "{BRIDGE}" oifname "{LOOP[0]}" ct state untracked {passes}
+\t\tiifname "{BRIDGES}" oifname "{LOOP[0]}" ct state untracked {passes}
 \t\toifname "{LOOP[0]}" goto refused
-\t\tiifname "{BRIDGE}" {ways.outward} jump leaving
-\t\t{ways.inward} ct status dnat {_unless(vips)}{passes}
-\t\t{ways.within} jump judged
-\t\t{ways.inward} ct state established,related {passes}
-\t\t{ways.remote} ct state established,related {passes}
-\t\t{ways.within} {passes}
-\t\t{ways.remote} drop
-\t\t{ways.inward} drop
+		iifname "{BRIDGES}" {ways.outward} jump leaving
+		{ways.inward} ct status dnat {_unless(vips)}{passes}
+		{ways.within} jump judged
+		{ways.inward} ct state established,related {passes}
+		{ways.remote} ct state established,related {passes}
+		{ways.within} {passes}
+		{ways.remote} drop
+		{ways.inward} drop
 \t}}
 \tchain segment {{
 \t\ttype filter hook forward priority -150; policy accept;
@@ -148,18 +164,17 @@ def _forwarding(state: Mapping[str, Any]) -> str:
 
 def _source(state: Mapping[str, Any]) -> str:
     """Masquerade what leaves the fleet, and published flows whose replies would not come back through this host."""
-    me, cidr, vips = own(dict(state)), state["cidr"], state.get("vips")
-    block = me["block"]
-    away = f'oifname != "{BRIDGE}" ip daddr {cidr}'
-    both = _names(BRIDGE, *tunnels(state))
+    me, vips = own(dict(state)), state.get("vips")
+    away = f'oifname != "{BRIDGES}" ip daddr @inside'
+    both = _names(BRIDGES, *tunnels(state))
     return f"""\tchain source {{
 \t\ttype nat hook postrouting priority 90; policy accept;
-\t\toifname "{BRIDGE}" ip saddr 127.0.0.0/8 masquerade
+\t\toifname "{BRIDGES}" ip saddr 127.0.0.0/8 masquerade
 \t\t{away} ip saddr 127.0.0.0/8 snat ip to {me["vtep"]}
-\t\t{away} ct status dnat ip saddr != {block} snat ip to {me["vtep"]}
-\t\toifname "{BRIDGE}" ct status dnat ip saddr {me["vtep"]} masquerade
-\t\toifname "{BRIDGE}" ct status dnat {_unless(vips)}ip saddr {block} masquerade
-\t\toifname != {both} ip saddr {block} ip daddr != {cidr} masquerade
+\t\t{away} ct status dnat ip saddr != @mine snat ip to {me["vtep"]}
+\t\toifname "{BRIDGES}" ct status dnat ip saddr {me["vtep"]} masquerade
+\t\toifname "{BRIDGES}" ct status dnat {_unless(vips)}ip saddr @mine masquerade
+\t\toifname != {both} ip saddr @mine ip daddr != @inside masquerade
 \t}}
 """
 

@@ -25,6 +25,7 @@ class Addresses:
         self._used = {task["ip"] for task in serving if task["ip"]}
         self._used |= {c["ip"] for seen in observations.values() for c in seen["containers"] if c["ip"]}
         self._used |= {task["ip"] for seen in observations.values() for task in seen["endpoints"].get("tasks", [])}
+        self._held = {c["ip"]: str(c["name"]) for seen in observations.values() for c in seen["containers"] if c["ip"]}
         self._claims = {node: seen["network"].get("claim") for node, seen in observations.items()}
         self._pools: dict[str, Iterator[str]] = {}
         self.problems: list[Problem] = []
@@ -45,6 +46,15 @@ class Addresses:
         fix = "place fewer containers there, or use a shorter block_prefix in a new fleet"
         self.problems.append(Problem("STW-ADDRESSES", f"host {node}", reason, fix))
         return ""
+
+    def fixed(self, address: str, task: str, own: Iterable[str]) -> str:
+        """A fixed address, for the task that may have it: free, or held by `own`, the container that it replaces."""
+        holder = self._held.get(address)
+        if holder and holder not in own:
+            reason = f"{address} is still held by {holder}"
+            fix = f"remove that service first (a deploy without {task.rpartition('.')[0]}), or choose another address"
+            self.problems.append(Problem("STW-ADDRESS", f"task {task}", reason, fix))
+        return address
 
     def of_host(self, node: str) -> str:
         """The host's own address, for a container that uses its host's network."""

@@ -143,8 +143,16 @@ def name_changes(changes: list[Change], addresses: Addresses, services: Mapping[
     """Give every change that creates a container its address and name, in the changes' order."""
     for change in changes:
         if change["change"] in STARTERS and "name" not in change:
-            if services[change["service"]]["template"].get("network_mode") == "host":
+            template = services[change["service"]]["template"]
+            if template.get("network_mode") == "host":
                 change["ip"] = addresses.of_host(change["node"])
+            elif template.get("address"):
+                own = [
+                    one["replaces"]["name"]
+                    for one in changes
+                    if one["replaces"] and one["service"] == change["service"]
+                ]
+                change["ip"] = addresses.fixed(template["address"]["ip"], f"{change['service']}.{change['slot']}", own)
             else:
                 change["ip"] = addresses.take(change["node"], f"{change['service']}.{change['slot']}")
             change["name"] = container_name(

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from ..canonical import digest
 from ..errors import Problem, StowageError, raise_all
 from ..fleet import holders, owned, schedulable_nodes, serving_tasks, unknown_nodes, unknown_tasks
+from ..network.fixed import problems as fixed_problems
 from ..storage import blocked_by_volumes, homes, misplaced, settled
 from .addresses import Addresses
 from .changes import STARTERS, Change, Wanted, leaving_changes, name_changes, wanted_change
@@ -57,8 +58,9 @@ def plan(
     with it. options: assume_lost [nodes], recreate_volumes [names], prune_stacks [names],
     allow_unknown (true: tasks that nobody ever told of are placed although hosts are unknown), rebalance
     {max_moves, stateful}.
-    Raises StowageError (STW-NETWORK, STW-ADDRESSES, and what the scheduler refuses).
+    Raises StowageError (STW-NETWORK, STW-ADDRESSES, STW-ADDRESS, STW-CIDR-OVERLAP, and what the scheduler refuses).
     """
+    raise_all(fixed_problems(compiled["services"], fleet, observations))
     world = _world(fleet, compiled, observations, options or {})
     unknown = unknown_nodes(fleet, observations)
     blocked = _blocked(world)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import Problem, show
-from . import check_container, check_deploy, check_rights
+from . import check_container, check_deploy, check_rights, fixed
 from .check_rights import host_network
 from .depending import check_dependencies
 from .findings import Findings
@@ -40,6 +40,7 @@ def check(normal: Mapping[str, Any]) -> list[Problem]:
         _aliases(findings, services, name, service)
     _objects(findings, normal)
     _networks(findings, normal.get("networks") or {})
+    fixed.check(findings, normal)
     check_dependencies(findings, services)
     _published(findings, {name: item for name, item in services.items() if not host_network(item, normal)})
     return findings.problems
@@ -126,7 +127,7 @@ def _storage(findings: Findings, path: tuple[str, str], item: Mapping[str, Any])
 
 
 def _networks(findings: Findings, networks: Mapping[str, Any]) -> None:
-    """What would be ignored in silence if it were accepted: encryption, addresses."""
+    """What would be ignored in silence if it were accepted: encryption."""
     for name, item in networks.items():
         path = ("networks", name)
         if name.startswith("x-"):
@@ -134,9 +135,6 @@ def _networks(findings: Findings, networks: Mapping[str, Any]) -> None:
         if "encrypted" in item.get("driver_opts", {}):
             fix = "leave it out, or encrypt the underlay"
             findings.add((*path, "driver_opts", "encrypted"), "STW-UNSUPPORTED", "encryption is not supported", fix)
-        if (item.get("ipam") or {}).get("config"):
-            reason = "own subnets are not supported"
-            findings.add((*path, "ipam", "config"), "STW-UNSUPPORTED", reason, "addresses come from stowage_network")
         if item.get("driver", "overlay") not in NETWORK_DRIVERS:
             fix = nearest(item["driver"], NETWORK_DRIVERS) or "leave it out"
             findings.add((*path, "driver"), "STW-UNSUPPORTED", f"driver {show(item['driver'])} is not supported", fix)

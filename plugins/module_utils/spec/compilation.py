@@ -20,6 +20,7 @@ from .config_golang import TemplateMistake
 from .config_templates import described, identity
 from .depending import awaited, says_restart, targets
 from .findings import Findings
+from .fixed import idle_subnets
 from .health import compile_health
 from .live import split_live
 from .placement import compile_placement
@@ -254,17 +255,17 @@ def _reservations(stated: Mapping[str, Any]) -> dict[str, Any]:
 def _update(
     stated: Mapping[str, Any], service: Mapping[str, Any], template: Mapping[str, Any], tested: bool
 ) -> dict[str, Any]:
-    """update_config or rollback_config with defaults; start-first unless two copies would share data or a port."""
+    """update_config or rollback_config with defaults; start-first unless two copies would share something."""
     writes = any(
         not mount["read_only"] and mount.get("source") and mount["type"] in ("volume", "bind")
         for mount in template.get("mounts", ())
     )
-    order = "stop-first" if writes or host_ports(service) else "start-first"
+    alone = writes or "address" in template or host_ports(service)
     return {
         "parallelism": stated.get("parallelism", 1),
         "delay": seconds(stated.get("delay")),
         "monitor": seconds(stated.get("monitor"), 0.0 if tested else DEFAULT_MONITOR),
-        "order": stated.get("order", order),
+        "order": stated.get("order", "stop-first" if alone else "start-first"),
         "failure_action": stated.get("failure_action", "pause"),
         "max_failure_ratio": float(stated.get("max_failure_ratio", 0)),
     }
@@ -346,6 +347,8 @@ def _warnings(stack: str, normal: Mapping[str, Any]) -> list[str]:
     direct = sorted(name for name, item in services if item.get("ports") and host_network(item, normal))
     if direct:
         made.append(f"{', '.join(direct)}: ports have no effect: it listens on the host itself")
+    for name in idle_subnets(normal):
+        made.append(f"networks.{name}: its subnet has no effect: no service has an ipv4_address in it")
     if normal.get("name", stack) != stack:
         made.append(f"name: {normal['name']} has no effect: the inventory names the stack {stack}")
     for name, item in services:

@@ -47,6 +47,8 @@ def stack_file(normal: Mapping[str, Any], title: str = "") -> dict[str, Any]:
         stated = plain(normal.get(section) or {})
         if section == "services":
             stated = {name: _service(name, item, notes) for name, item in stated.items()}
+        if section == "networks":
+            stated = {name: _network(name, item, notes) for name, item in stated.items()}
         if section == "configs":
             stated = {name: _config(name, item, files) for name, item in stated.items()}
         made.update({section: _escaped(stated)} if section in normal else {})
@@ -73,6 +75,16 @@ def _service(name: str, service: dict[str, Any], notes: list[str]) -> dict[str, 
     if compose:
         notes.append(f"{name}: Swarm does not know all of {', '.join(sorted(compose))}; see x-stowage.compose")
     return {**made, "x-stowage": own} if own else made
+
+
+def _network(name: str, stated: Any, notes: list[str]) -> Any:
+    """The network without what Swarm's schema refuses of its addresses."""
+    if not isinstance(stated, dict) or "ipam" not in stated:
+        return stated
+    known = _known("section:networks.*.ipam", stated["ipam"])
+    if known != stated["ipam"]:
+        notes.append(f"networks.{name}: Swarm knows only subnets, no gateway or ranges: they are left out")
+    return {**stated, "ipam": known}
 
 
 def _once(items: list[Any]) -> list[Any]:

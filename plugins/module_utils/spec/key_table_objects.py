@@ -16,16 +16,16 @@ driver_opts | warned | labels | applies | applies | no effect; encrypted is refu
 external | applied | external | applies | applies | as Swarm: shared by all stacks that use it, needs not be made before
 attachable | applied | bool | applies | applies | containers started by hand on a host may reach it
 internal | applied | bool | applies | applies | as Swarm: no way out of the fleet
-ipam | applied | section:networks.*.ipam | applies | applies | stated subnets are refused
+ipam | applied | section:networks.*.ipam | applies | applies | for services with ipv4_address
 labels | applied | labels | applies | applies | kept, no effect
 enable_ipv4 | refused | any | refuses | applies | leave it out: the fleet network is IPv4
 enable_ipv6 | refused | any | refuses | applies | leave it out: the fleet network is IPv4
 ipam.driver | applied | string | applies | applies | default only
-ipam.config | applied | sections:networks.*.ipam.config[] | applies | applies | refused when stated
-ipam.config[].subnet | applied | string | applies | applies | refused: addresses come from the plan
-ipam.config[].gateway | refused | string | refuses | applies | addresses come from the plan
-ipam.config[].ip_range | refused | string | refuses | applies | addresses come from the plan
-ipam.config[].aux_addresses | refused | any | refuses | applies | addresses come from the plan
+ipam.config | applied | sections:networks.*.ipam.config[] | applies | applies | for services with ipv4_address
+ipam.config[].subnet | applied | string | applies | applies | holds ipv4_address; others get addresses of the plan
+ipam.config[].gateway | applied | string | refuses | applies | as Compose: the subnet's first address if not stated
+ipam.config[].ip_range | warned | string | refuses | applies | no effect: other addresses come from the plan
+ipam.config[].aux_addresses | warned | any | refuses | applies | no effect: other addresses come from the plan
 ipam.options | refused | any | refuses | applies | leave it out: addresses come from the plan
 """,
     ),

@@ -185,7 +185,7 @@ priority | warned | int | refuses | applies | no effect: there is one network
 gw_priority | warned | int | refuses | applies | no effect: there is one network
 driver_opts | refused | labels | applies | applies | leave it out: there is one network
 interface_name | refused | any | refuses | applies | leave it out: there is one network
-ipv4_address | refused | string | no effect | applies | use an alias: addresses come from the plan
+ipv4_address | applied | string | no effect | applies | as Compose, on every host; one per service, and a single task
 ipv6_address | refused | string | no effect | applies | use an alias: addresses come from the plan
 link_local_ips | refused | any | refuses | applies | leave it out: addresses come from the plan
 mac_address | refused | any | refuses | applies | leave it out: addresses come from the plan

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .check_rights import host_network
+from .fixed import fixed_address
 from .units import parse_cpus, parse_size, seconds
 
 # Taken over as they stand, when stated.
@@ -35,6 +36,7 @@ def container_template(
     made["restart"] = restart_policy(service)
     made["stop_grace_period"] = seconds(service.get("stop_grace_period"), DEFAULT_GRACE)
     optional = {
+        "address": fixed_address(stack, normal, service),
         "healthcheck": _healthcheck(service.get("healthcheck") or {}),
         "limits": _amounts(resources.get("limits") or {}),
         "reservations": _memory(resources.get("reservations") or {}),

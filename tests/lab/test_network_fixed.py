@@ -1,4 +1,6 @@
-"""Fixed addresses of stack files on real hosts: exactly these, reachable on every host, and moving with their service."""
+"""Fixed addresses of stack files on real hosts: exactly these, reachable on every host, and moving
+
+with their service."""
 
 from __future__ import annotations
 
@@ -182,7 +184,9 @@ def test_a_network_of_the_host_in_the_way_is_refused(fixed):
 
 def test_nothing_is_left(fixed):
     fixed.fleet.stack(
-        STACK.split("  near:", maxsplit=1)[0].replace("WEB", fixed.here).replace("{ipv4_address: 10.5.0.10, aliases: [www]}", "")
+        STACK.split("  near:", maxsplit=1)[0]
+        .replace("WEB", fixed.here)
+        .replace("{ipv4_address: 10.5.0.10, aliases: [www]}", "")
         + "networks: {app: {}}\n"
     )
     fixed.fleet.deploy().ok()

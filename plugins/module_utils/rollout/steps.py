@@ -86,7 +86,7 @@ def _stop_first(change: Change, services: Mapping[str, Mapping[str, Any]]) -> bo
     service = services.get(change["service"])
     if service is None:
         return False
-    # A move shares no host with what it replaces: only a single writer or a fixed address has its old container go first.
+    # A move shares no host with what it replaces: only a single writer or a fixed address has its old one go first.
     writer = any(volume.get("single_writer") for volume in service["volumes"])
     fixed = bool(service["template"].get("address")) and service["update"]["order"] == "stop-first"
     alone = change["change"] == "move" and (writer or fixed)

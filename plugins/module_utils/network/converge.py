@@ -238,8 +238,10 @@ def converge_fixed(state: State, script: str, check: bool) -> list[str]:
 
 def announce(moved: list[str]) -> None:
     """Tell the neighbours on our bridges that these addresses are behind the host now: their old entries are wrong."""
-    for link in _read("ip", "-4", "addr", "show", "type", "bridge") if moved else []:
-        for held in link.get("addr_info", []) if str(link["ifname"]).startswith(BRIDGE) else []:
+    # Not `ip -4`: it leaves the device's own address out.
+    for link in _read("ip", "addr", "show", "type", "bridge") if moved else []:
+        found = [held for held in link.get("addr_info", []) if held["family"] == "inet"]
+        for held in found if str(link["ifname"]).startswith(BRIDGE) else []:
             network = ipaddress.IPv4Network(f"{held['local']}/{held['prefixlen']}", strict=False)
             for ip in [ip for ip in moved if ipaddress.IPv4Address(ip) in network]:
                 _gratuitous(str(link["ifname"]), str(link["address"]), ip)

@@ -111,9 +111,9 @@ def test_a_gratuitous_answer_is_one(monkeypatch):
         def send(self, frame):
             frames.append(frame)
 
-    listing = json.dumps(
-        [{"ifname": "stw0ab", "address": "02:42:00:00:00:01", "addr_info": [{"local": "10.5.0.1", "prefixlen": 24}]}]
-    )
+    held = {"family": "inet", "local": "10.5.0.1", "prefixlen": 24}
+    other = {"family": "inet6", "local": "fe80::1", "prefixlen": 64}
+    listing = json.dumps([{"ifname": "stw0ab", "address": "02:42:00:00:00:01", "addr_info": [held, other]}])
     monkeypatch.setattr(converge, "run", lambda *_argv: listing)
     monkeypatch.setattr(converge.socket, "socket", Socket)
     converge.announce(["10.5.0.10", "10.6.0.1"])

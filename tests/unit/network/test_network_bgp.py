@@ -104,10 +104,7 @@ def test_a_new_host_changes_no_reflector_and_no_client():
 def test_the_table_lets_natives_in_from_fabrics_only():
     state = {**plan({}), "name": "n1"}
     closed, opened = tables.base_table(state), tables.base_table({**state, "native": ["eth0"]})
-    block = state["nodes"]["n1"]["block"]
-    accepted = (
-        f'iifname "eth0" ip saddr 10.128.0.0/12 ip saddr != {block} ip saddr != {state["vips"]} ip daddr {block} accept'
-    )
+    accepted = f'iifname "eth0" ip saddr @inside ip saddr != @mine ip saddr != {state["vips"]} ip daddr @mine accept'
     assert accepted in opened
     assert "accept\n" not in closed.partition("chain guard")[2].partition("}")[0].replace("policy accept", "")
     assert "icmp type redirect drop" in opened

@@ -368,9 +368,9 @@ def route_changes(state: State, addresses: Fixed | None = None) -> list[Change]:
 
     Every other route with our protocol goes.
     """
-    changes, kept = [], set()
+    changes, kept, replaced = [], set(), set()
     ours = _read("ip", "-4", "route", "show", "proto", str(PROTOCOL))
-    found = {_route_key(route): route["dst"] for route in ours}
+    found = {_route_key(route): (str(route["dst"]), route.get("metric")) for route in ours}
     others = peers(state)
     elsewhere = [
         (ip, others[node]["vtep"]) for ip, node in (addresses or {}).get("routes", {}).items() if node in others
@@ -381,6 +381,7 @@ def route_changes(state: State, addresses: Fixed | None = None) -> list[Change]:
         if key not in found:
             line = f"route replace {target} via {vtep} dev {VXLAN} onlink proto {PROTOCOL} metric {METRIC}"
             changes.append(Change(f"add route {target}", "ip", line))
+            replaced.add((target, METRIC))  # whose old way, of the same metric, `replace` takes away
     if state.get("vips"):
         me = own(state)
         source = {_route_key(route): route.get("prefsrc") for route in ours}
@@ -389,8 +390,8 @@ def route_changes(state: State, addresses: Fixed | None = None) -> list[Change]:
         if source.get(key) != me["vtep"]:
             line = f"route replace {key} proto {PROTOCOL} scope link src {me['vtep']}"
             changes.append(Change(f"add route {state['vips']}", "ip", line))
-    for key in sorted(set(found) - kept):
-        changes.append(Change(f"remove route {found[key]}", "ip", f"route del {key} proto {PROTOCOL}"))
+    for key in sorted(key for key in found if key not in kept and found[key] not in replaced):
+        changes.append(Change(f"remove route {found[key][0]}", "ip", f"route del {key} proto {PROTOCOL}"))
     return changes
 
 

@@ -65,8 +65,8 @@ test-rollout: tools  ## On a lab: ten updates under load, a bad one, the naive o
 test-network: tools  ## On a lab: networks, policy, and a change of mode under traffic (7 minutes)
 	STOWAGE_LONG=1 scripts/lab-test $(VENV) tests/lab/test_network.py tests/lab/test_network_modes.py tests/lab/test_policy.py
 
-test-data: tools  ## On a lab: pinned volumes stay, and move without losing a row; configuration (10 minutes)
-	STOWAGE_LONG=1 scripts/lab-test $(VENV) tests/lab/test_volumes.py tests/lab/test_volumes_shared.py tests/lab/test_configuration.py
+test-data: tools  ## On a lab: pinned volumes stay, and move without losing a row; backup, restore, configuration (15 minutes)
+	STOWAGE_LONG=1 scripts/lab-test $(VENV) tests/lab/test_volumes.py tests/lab/test_volumes_shared.py tests/lab/test_configuration.py tests/lab/test_backup.py
 
 faults: tools  ## Kill controllers and hosts in the middle of deploys
 	scripts/lab-test $(VENV) tests/faults

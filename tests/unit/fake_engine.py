@@ -66,7 +66,13 @@ class FakeEngine:
             "State": state,
             "Status": status,
             "Ports": [],
-            "Mounts": [dict(mount) for mount in held["body"]["HostConfig"].get("Mounts", [])],
+            "Mounts": [
+                {
+                    **mount,
+                    **({"Name": mount["Source"]} if mount.get("Type") == "volume" and mount.get("Source") else {}),
+                }
+                for mount in held["body"]["HostConfig"].get("Mounts", [])
+            ],
             "NetworkSettings": {"Networks": held["body"].get("NetworkingConfig", {}).get("EndpointsConfig", {})},
         }
 
@@ -167,6 +173,7 @@ class FakeEngine:
             "Options": options,
             "Labels": labels,
             "CreatedAt": "t",
+            "Mountpoint": f"/var/lib/docker/volumes/{name}/_data",
         }
 
     def _get(self, name):

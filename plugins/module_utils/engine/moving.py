@@ -85,10 +85,15 @@ def look(engine: Engine, paths: host.Paths, share: Mapping[str, Any]) -> Found:
         "changed": False,
         "volume": found,
         "claim": volumes.claim(paths, name),
-        "users": [_user(entry, share["fleet"]) for entry in _mounting(engine, name)],
+        "users": users(engine, share),
         "free": disk.f_bavail * disk.f_frsize,
         "missing": Way.missing_tools(),
     }
+
+
+def users(engine: Engine, share: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """[{name, service, state, ours}] of the containers that mount share["volume"], stopped ones too."""
+    return [_user(entry, share["fleet"]) for entry in _mounting(engine, share["volume"])]
 
 
 def _mounting(engine: Engine, volume: str) -> list[dict[str, Any]]:
@@ -122,17 +127,17 @@ def _open(engine: Engine, paths: host.Paths, share: Mapping[str, Any]) -> Found:
 def _serve(engine: Engine, paths: host.Paths, share: Mapping[str, Any]) -> Found:
     """On the source: an sshd for the volume's directory and that key. share: + address, port, key."""
     way = Way(paths, share["volume"])
-    return {"changed": True, "host_key": way.serve(_place(engine, share), share)}
+    return {"changed": True, "host_key": way.serve(directory_of(engine, share), share)}
 
 
 def _fetch(engine: Engine, paths: host.Paths, share: Mapping[str, Any]) -> Found:
     """On the target: bring the copy up to date. share: + address, port, host_key."""
-    return {"changed": True, **Way(paths, share["volume"]).fetch(_place(engine, share), share)}
+    return {"changed": True, **Way(paths, share["volume"]).fetch(directory_of(engine, share), share)}
 
 
 def _compare(engine: Engine, paths: host.Paths, share: Mapping[str, Any]) -> Found:
     """On the target: fetch what changed last, then compare every byte, name, owner, mode and attribute."""
-    way, place = Way(paths, share["volume"]), _place(engine, share)
+    way, place = Way(paths, share["volume"]), directory_of(engine, share)
     brought = way.fetch(place, share)
     way.compare(place, share)
     count, size = way.measure(place)
@@ -155,7 +160,7 @@ def _seal(engine: Engine, paths: host.Paths, share: Mapping[str, Any]) -> Found:
     claim = volumes.claim(paths, share["volume"]) or {"generation": 1, "driver": "local"}
     sealed = {**claim, "fleet": share["fleet"], "stack": share["stack"], "state": SEALED, "peer": share["to"]}
     volumes.mark(paths, share["volume"], **sealed)
-    count, size = Way(paths, share["volume"]).measure(_place(engine, share))
+    count, size = Way(paths, share["volume"]).measure(directory_of(engine, share))
     return {"changed": True, "stopped": stopped, "files": count, "bytes": size}
 
 
@@ -187,7 +192,8 @@ def _close(engine: Engine, paths: host.Paths, share: Mapping[str, Any]) -> Found
     return {"changed": Way(paths, share["volume"]).close()}
 
 
-def _place(engine: Engine, share: Mapping[str, Any]) -> str:
+def directory_of(engine: Engine, share: Mapping[str, Any]) -> str:
+    """The directory of share["volume"]. Raises STW-VOLUME if it is not here."""
     for one in engine.volumes():
         if one["Name"] == share["volume"]:
             return str(one["Mountpoint"])

@@ -40,18 +40,28 @@ StrictModes no
 """
 
 
+SSH = (
+    "ssh -p {port} -i {folder}/client -o UserKnownHostsFile={folder}/known"
+    " -o StrictHostKeyChecking=yes -o IdentitiesOnly=yes -o BatchMode=yes -o ConnectTimeout=10"
+    " -o ServerAliveInterval=15 -o ServerAliveCountMax=4 -F none"
+)
+
+
 class Way:
     """One volume's way. The same on both hosts: each uses its half."""
 
+    prefix = "stowage-move"  # of the unit that the sshd is
+    more = ""  # of the sshd's configuration
+
     def __init__(self, paths: Paths, volume: str) -> None:
         """Take where things are, and the volume's name."""
-        self.folder = os.path.join(paths.run, "moves", text_digest(volume)[:16])
-        self.unit = f"stowage-move-{text_digest(volume)[:16]}"
+        self.folder = os.path.join(paths.run, f"{self.prefix.partition('-')[2]}s", text_digest(volume)[:16])
+        self.unit = f"{self.prefix}-{text_digest(volume)[:16]}"
 
     @staticmethod
     def missing_tools() -> list[str]:
         """Names of the programs that are needed and not installed here, sorted."""
-        return sorted(name for name in TOOLS if not _program(name))
+        return sorted(name for name in TOOLS if not program(name))
 
     def measure(self, directory: str) -> tuple[int, int]:
         """(number of entries, bytes of regular files) below a directory; hard links count once each."""
@@ -75,14 +85,24 @@ class Way:
             raise _problem("the other host's key is none", "look at that host's ssh-keygen")
         self._stop()
         found = self._keypair("host")
-        only = f'restrict,command="{_program("rrsync")} -ro {directory}" {share["key"]}\n'
-        self._write("authorized", only)
-        self._write("config", CONFIG.format(address=share["address"], port=int(share["port"]), folder=self.folder))
+        self._write("authorized", f'restrict,command="{self.forced(directory)}" {share["key"]}\n')
+        text = CONFIG.format(address=share["address"], port=int(share["port"]), folder=self.folder)
+        self._write("config", text + self.more.format(directory=directory))
         os.makedirs("/run/sshd", mode=0o755, exist_ok=True)
         limits = ["--collect", f"--property=RuntimeMaxSec={SECONDS}", "--property=Type=exec"]
-        sshd = [_program("sshd"), "-D", "-e", "-f", f"{self.folder}/config"]
+        sshd = [program("sshd"), "-D", "-e", "-f", f"{self.folder}/config"]
         _run(["systemd-run", "--quiet", f"--unit={self.unit}", *limits, "--", *sshd])
         return found
+
+    def forced(self, directory: str) -> str:
+        """The one command that the key may run."""
+        return f"{program('rrsync')} -ro {directory}"
+
+    def know(self, share: Mapping[str, Any]) -> None:
+        """Believe the other side's key and no other. share: address, port, host_key. Raises STW-MOVE."""
+        if not PUBLIC.match(str(share["host_key"])):
+            raise _problem("the other host's key is none", "look at that host's ssh-keygen")
+        self._write("known", f"[{share['address']}]:{int(share['port'])} {share['host_key']}\n")
 
     def fetch(self, directory: str, share: Mapping[str, Any]) -> dict[str, int]:
         """Make `directory` the source's: {sent files, sent_bytes}. share: address, port, host_key. Raises STW-MOVE."""
@@ -108,22 +128,16 @@ class Way:
         return there
 
     def _rsync(self, options: Sequence[str], directory: str, share: Mapping[str, Any]) -> str:
-        if not PUBLIC.match(str(share["host_key"])):
-            raise _problem("the other host's key is none", "look at that host's ssh-keygen")
-        self._write("known", f"[{share['address']}]:{int(share['port'])} {share['host_key']}\n")
-        ssh = (
-            f"ssh -p {int(share['port'])} -i {self.folder}/client -o UserKnownHostsFile={self.folder}/known"
-            " -o StrictHostKeyChecking=yes -o IdentitiesOnly=yes -o BatchMode=yes -o ConnectTimeout=10"
-            " -o ServerAliveInterval=15 -o ServerAliveCountMax=4 -F none"
-        )
+        self.know(share)
+        ssh = SSH.format(folder=self.folder, port=int(share["port"]))
         source = f"root@{share['address']}:/"
-        return _run([_program("rsync"), *KEEP, *options, "-e", ssh, source, f"{directory}/"], {"LC_ALL": "C"})
+        return _run([program("rsync"), *KEEP, *options, "-e", ssh, source, f"{directory}/"], {"LC_ALL": "C"})
 
     def _keypair(self, name: str) -> str:
         path = os.path.join(self.folder, name)
         if not os.path.exists(f"{path}.pub"):
             os.makedirs(self.folder, mode=0o700, exist_ok=True)
-            _run([_program("ssh-keygen"), "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", path])
+            _run([program("ssh-keygen"), "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", path])
         with open(f"{path}.pub", encoding="ascii") as file:
             return " ".join(file.read().split()[:2])
 
@@ -136,8 +150,8 @@ class Way:
         subprocess.run(["systemctl", "stop", f"{self.unit}.service"], capture_output=True, check=False)
 
 
-def _program(name: str) -> str:
-    """The path of a program; some are where only root looks."""
+def program(name: str) -> str:
+    """The path of a program, "" if there is none; some are where only root looks."""
     return shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin:/usr/bin") or ""
 
 

@@ -68,7 +68,7 @@ def decide(world: World, wish: Wish) -> dict[str, Any]:
         "problems": problems,
         "steps": [] if problems else _steps(world, wish, source),
         "source": source,
-        "services": sorted(service["name"] for service in _users(world, wish.volume)),
+        "services": sorted(service["name"] for service in users_of(world, wish.volume)),
         "bytes": (look["volume"] or {}).get("bytes", 0),
         "files": (look["volume"] or {}).get("files", 0),
         "resumed": _incoming(world, wish, source),
@@ -140,7 +140,8 @@ def _only(results: Results, mode: str) -> Mapping[str, Any]:
     return next(iter(results.get(mode, {}).values()), {})
 
 
-def _users(world: World, volume: str) -> list[Mapping[str, Any]]:
+def users_of(world: World, volume: str) -> list[Mapping[str, Any]]:
+    """The Services that mount the volume."""
     services = world.compiled["services"]
     return [one for one in services if any(mount["name"] == volume for mount in one["volumes"])]
 
@@ -149,11 +150,11 @@ def _asked_wrong(world: World, wish: Wish) -> list[Problem]:
     known = {volume["name"] for seen in world.observations.values() for volume in seen["volumes"]}
     problems = []
     if wish.volume not in known:
-        problems.append(_unknown("volume", wish.volume, known))
+        problems.append(unknown("volume", wish.volume, known))
     nodes = {node["name"] for node in world.fleet["nodes"]}
     for key, name in (("to", wish.to), ("from", wish.source)):
         if name not in nodes and (name or key == "to"):
-            problems.append(_unknown(key, name, nodes))
+            problems.append(unknown(key, name, nodes))
         elif name and name not in world.looks:
             problems.append(Problem("STW-UNREACHABLE", f"host {name}", "did not answer", "bring it back"))
     if wish.source == wish.to and wish.to:
@@ -163,7 +164,8 @@ def _asked_wrong(world: World, wish: Wish) -> list[Problem]:
     return problems
 
 
-def _unknown(key: str, name: str, known: Iterable[str]) -> Problem:
+def unknown(key: str, name: str, known: Iterable[str]) -> Problem:
+    """That a name is not known, with those near to it."""
     near = get_close_matches(name, sorted(known), 3)
     fix = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(sorted(known)[:10]) or 'none'}"
     return Problem("STW-OPTION", key, f"{show(name)} is not there" if name else "is missing", fix)
@@ -215,7 +217,7 @@ def _host_problems(world: World, wish: Wish, source: str) -> list[Problem]:
 
 def _placement_problems(world: World, wish: Wish, source: str) -> list[Problem]:
     """What the plan would say if the volume were there already."""
-    users = _users(world, wish.volume)
+    users = users_of(world, wish.volume)
     everywhere = [one["name"] for one in users if one["mode"].startswith("global")]
     if everywhere:
         reason = f"global service {everywhere[0]} has one on every host"
@@ -246,7 +248,7 @@ def _as_if(world: World, wish: Wish, source: str) -> dict[str, Any]:
 
 
 def _steps(world: World, wish: Wish, source: str) -> list[Step]:
-    users = _users(world, wish.volume)
+    users = users_of(world, wish.volume)
     # A copy that never became whole has a number of its own, which is given again.
     older = [copy.generation for copy in copies(world.observations).get(wish.volume, ()) if copy.state != INCOMING]
     generation = max(older, default=1) + 1

@@ -120,6 +120,11 @@ def _storage(findings: Findings, path: tuple[str, str], item: Mapping[str, Any])
     if own.get("size") and not own.get("class"):
         fix = "give it a class, or leave size out"
         findings.add((*path, "x-stowage", "size"), "STW-STORAGE", "a size counts only within a class", fix)
+    hooks = own.get("backup") or {}
+    for one, other in (("dump", "load"), ("load", "dump")):
+        if one in hooks and other not in hooks:
+            reason = f"backup has {one} and no {other}"
+            findings.add((*path, "x-stowage", "backup"), "STW-STORAGE", reason, "give both, or neither")
     for key in ("external", "driver", "driver_opts"):
         if own.get("class") and item.get(key) and (key, item[key]) != ("driver", "local"):
             reason = f"{key} and a storage class exclude each other"

@@ -305,9 +305,10 @@ def _volumes(stack: str, normal: Mapping[str, Any], service: Mapping[str, Any]) 
 
 
 def _storage(own: Mapping[str, Any]) -> dict[str, Any]:
-    """A volume's storage class and size in bytes, as far as they are stated."""
+    """A volume's storage class, size in bytes, and hooks of its backup, as far as they are stated."""
     size = {"size": int(own["size"])} if own.get("size") else {}
-    return {**({"class": own["class"]} if own.get("class") else {}), **size}
+    hooks = {"backup": dict(own["backup"])} if own.get("backup") else {}
+    return {**({"class": own["class"]} if own.get("class") else {}), **size, **hooks}
 
 
 def _ready_timeout(health: Mapping[str, Any] | None, tested: bool) -> float:

@@ -46,6 +46,9 @@ x-stowage | applied | section:volumes.*.x-stowage | ignores | ignores | see its 
         """
 class | applied | string | unknown | unknown | a storage class of the inventory: its hosts, and what it is made on
 size | applied | size | unknown | unknown | what a new volume takes of the class's capacity on a host
+backup | applied | section:volumes.*.x-stowage.backup | unknown | unknown | how it is saved: see its keys
+backup.dump | applied | command | unknown | unknown | run in its container; what it prints is the backup
+backup.load | applied | command | unknown | unknown | run in its container, with what was printed as its input
 """,
     ),
     *rows(

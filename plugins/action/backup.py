@@ -1,0 +1,132 @@
+# Copyright: Stowage contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Controller side of stowage.fleet.backup: decides on a backup or a restore, has the hosts work, says how it ended."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+from ansible_collections.stowage.fleet.plugins.module_utils.canonical import plain
+from ansible_collections.stowage.fleet.plugins.module_utils.errors import Problem, raise_all
+from ansible_collections.stowage.fleet.plugins.module_utils.rollout import backups, moving
+from ansible_collections.stowage.fleet.plugins.module_utils.storage.backups import HOST, read_backup
+from ansible_collections.stowage.fleet.plugins.plugin_utils import controller, stepping
+
+display = Display()
+
+ARGUMENTS = {
+    "stage": {"type": "str", "choices": ["look", "decide", "work", "conclude"], "required": True},
+    "run_dir": {"type": "path", "required": True},
+    "verb": {"type": "str", "choices": ["backup", "restore"], "default": "backup"},
+    "volume": {"type": "str", "default": ""},
+    "snapshot": {"type": "str", "default": ""},
+    "host": {"type": "str", "default": ""},
+    "port": {"type": "int", "default": backups.PORT},
+    "confirm": {"type": "str", "default": ""},
+    "step": {"type": "int", "default": 0},
+    "observed": {"type": "str", "default": "stowage_observed"},
+    "looked": {"type": "str", "default": "stowage_looked"},
+}
+
+
+class ActionModule(ActionBase):
+    """One stage of a backup or a restore."""
+
+    _supports_check_mode = True
+
+    def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Return {changed, run_dir, steps, going, deploy}, or a host's result."""
+        super().run(tmp, task_vars)
+        _valid, args = self.validate_argument_spec(ARGUMENTS)
+        with controller.refusals():
+            return dict(getattr(self, f"_{args['stage']}")(args, task_vars))
+
+    def _wish(self, args: Mapping[str, Any], task_vars: dict[str, Any], fleet: Mapping[str, Any]) -> backups.Wish:
+        stated = plain(controller.variable(task_vars, self._templar, "stowage_backup"))
+        repository = read_backup(stated, [node["name"] for node in fleet["nodes"]])
+        restore = args["verb"] == "restore"
+        return backups.Wish(args["volume"], repository, restore, args["snapshot"], args["host"], args["port"])
+
+    def _look(self, args: Mapping[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+        """What one host has of the volume, and of its snapshots."""
+        fleet, node = controller.fleet_of(task_vars, self._templar), task_vars["inventory_hostname"]
+        wish = self._wish(args, task_vars, fleet)
+        share: dict[str, Any] = {"fleet": fleet["name"], "volume": args["volume"]}
+        share["over_ssh"] = wish.repository.kind == HOST
+        if wish.restore:
+            share["repository"] = backups.reader(wish, node, task_vars["ansible_play_hosts_all"][0])
+        return self._host({"mode": "look", "share": share}, task_vars, "host_backup")
+
+    def _host(self, given: dict[str, Any], task_vars: dict[str, Any], module: str) -> dict[str, Any]:
+        if module == "host_backup":
+            stated = plain(controller.variable(task_vars, self._templar, "stowage_backup"))
+            given["secret"] = {key: stated[key] for key in ("password", "environment") if key in stated}
+        result = self._execute_module(module_name=f"stowage.fleet.{module}", module_args=given, task_vars=task_vars)
+        return controller.judged(module, result, task_vars["inventory_hostname"], given["mode"] != "look")
+
+    def _decide(self, args: Mapping[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+        """Show the steps; write down what the hosts shall do. A restore must be confirmed by the volume's name."""
+        world = self._world(args, task_vars)
+        wish = self._wish(args, task_vars, world.fleet)
+        decided = backups.decide(world, wish)
+        raise_all(decided["problems"])
+        for line in decided["lines"]:
+            display.display(line)
+        if args["confirm"] not in ("", wish.volume):
+            reason = f"{args['confirm']!r} is not the volume's name"
+            raise_all([Problem("STW-OPTION", "confirm", reason, f"say -e confirm={wish.volume}")])
+        asked = not wish.restore or bool(args["confirm"])
+        if not asked:
+            display.display(f"Nothing is restored yet. To do it: -e confirm={wish.volume}")
+        going = asked and not self._task.check_mode
+        directory = controller.new_run(args["run_dir"])
+        if going:
+            stepping.begin(directory, decided, world.observations)
+        return {
+            "changed": asked and not going,
+            "run_dir": str(directory),
+            "going": going,
+            "deploy": going and decided["deploy"],
+            "steps": stepping.heads(decided["steps"]) if going else [],
+        }
+
+    def _world(self, args: Mapping[str, Any], task_vars: dict[str, Any]) -> moving.World:
+        fleet = controller.fleet_of(task_vars, self._templar)
+        compiled = controller.compiled_stacks(fleet, task_vars, self._templar)
+        told = controller.results_of(task_vars, args["looked"])
+        raise_all(moving.problems_of({"look": {host: one for host, one in told.items() if one.get("problems")}}))
+        return moving.World(
+            fleet,
+            compiled,
+            controller.observations_of(task_vars, fleet, args["observed"]),
+            {host: one for host, one in told.items() if "users" in one},
+            lambda tasks: controller.endpoint_digests(fleet, compiled["services"], tasks),
+        )
+
+    def _work(self, args: Mapping[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+        """One host's part of one step; what it refuses decides which steps follow."""
+        controller.die_with_controller()
+        directory, node = Path(args["run_dir"]), task_vars["inventory_hostname"]
+        step, results = stepping.step_of(directory, args["step"]), stepping.results(directory)
+        if not moving.may(step, results):
+            return {"skipped": True, "changed": False}
+        display.display(f"  {node}: {step['words']}")
+        given = {"mode": step["mode"], "share": backups.share_of(step, node, results)}
+        given.update(controller.run_arguments(directory, node))
+        module = "host_volume" if step["mode"] in backups.MOVING else "host_backup"
+        result = stepping.record(directory, step, node, lambda: self._host(given, task_vars, module))
+        return {"changed": bool(result.get("changed")), "failed": False}
+
+    def _conclude(self, args: Mapping[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+        """Say how it ended; fail with every problem that a host told."""
+        directory = Path(args["run_dir"])
+        results = stepping.results(directory)
+        raise_all(moving.problems_of(results))
+        display.display(backups.conclusion(results))
+        shutil.rmtree(directory, ignore_errors=True)
+        return {"changed": True}

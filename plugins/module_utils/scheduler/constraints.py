@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple, Union
@@ -102,15 +102,11 @@ def tester(constraint: Constraint) -> Callable[[Node], bool]:
     if constraint.alternatives:
         tests = [tester(one) for one in constraint.alternatives]
         return lambda node: any(test(node) for test in tests)
-    read = _reader(constraint.key)
-    if constraint.operator in (EXISTS, NOT_EXISTS):
-        wanted = constraint.operator == EXISTS
-        return lambda node: (read(node) is not None) is wanted
-    test = _comparison(constraint)
-    known: dict[str, bool] = {}
+    read, test = _reader(constraint.key), judge(constraint)
+    known: dict[str | None, bool] = {}
 
     def holds(node: Node) -> bool:
-        found = read(node) or ""
+        found = read(node)
         if found not in known:
             if len(known) >= MOST_REMEMBERED:
                 known.clear()
@@ -118,6 +114,23 @@ def tester(constraint: Constraint) -> Callable[[Node], bool]:
         return known[found]
 
     return holds
+
+
+def judge(constraint: Constraint) -> Callable[[str | None], bool]:
+    """The constraint, which is no or-group, as a test of what a node has under its key (None: nothing)."""
+    if constraint.operator in (EXISTS, NOT_EXISTS):
+        wanted = constraint.operator == EXISTS
+        return lambda found: (found is not None) is wanted
+    test = _comparison(constraint)
+    return lambda found: test(found or "")
+
+
+def column(key: str, nodes: Iterable[Node]) -> list[str | None]:
+    """What each node has under a canonical key; None if nothing."""
+    if key.startswith(NODE_LABEL):
+        name = key[len(NODE_LABEL) :]
+        return [node.labels.get(name) for node in nodes]
+    return [*map(_reader(key), nodes)]
 
 
 def value(key: str, node: Node) -> str:

@@ -6,10 +6,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from .constraints import has, value
+from .constraints import column
 from .model import Node
 
 DIGITS = bytes.maketrans(b"01", b"\0\1")
+BITS = bytes.maketrans(b"\0\1", b"01")
 NONE = -1  # the host lacks the key: it is in no domain
 
 
@@ -19,6 +20,7 @@ class Domains:
     def __init__(self, nodes: Sequence[Node]) -> None:
         """Of these hosts."""
         self.nodes = nodes
+        self._texts: dict[str, list[str | None]] = {}
         self._known: dict[str, tuple[list[int], list[str]]] = {}
         self._masks: dict[str, list[int]] = {}
 
@@ -31,11 +33,20 @@ class Domains:
         return self._known[key][1] if key in self._known else self._read(key)[1]
 
     def _read(self, key: str) -> tuple[list[int], list[str]]:
-        found = [value(key, node).casefold() if has(key, node) else None for node in self.nodes]
-        names = sorted({name for name in found if name is not None})
+        found = self.texts(key)
+        folded = {text: text.casefold() for text in set(found) if text is not None}
+        names = sorted(set(folded.values()))
         number = {name: at for at, name in enumerate(names)}
-        self._known[key] = [NONE if name is None else number[name] for name in found], names
+        ids: dict[str | None, int] = {text: number[name] for text, name in folded.items()}
+        ids[None] = NONE
+        self._known[key] = [*map(ids.__getitem__, found)], names
         return self._known[key]
+
+    def texts(self, key: str) -> list[str | None]:
+        """Per host, what it has under a key as it is written; None if nothing."""
+        if key not in self._texts:
+            self._texts[key] = column(key, self.nodes)
+        return self._texts[key]
 
     def masks(self, key: str) -> list[int]:
         """Per domain, its hosts as bits."""
@@ -77,3 +88,8 @@ def mask_of(hosts: Iterable[int]) -> int:
 def flags(mask: int, length: int) -> bytes:
     """A mask as one byte per position, 0 or 1: quick to ask."""
     return f"{mask:0{length}b}".encode()[::-1].translate(DIGITS) if length else b""
+
+
+def packed(found: Iterable[bool]) -> int:
+    """One truth value per position as a mask: what flags() takes apart."""
+    return int(bytes(found)[::-1].translate(BITS) or b"0", 2)

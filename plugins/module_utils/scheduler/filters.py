@@ -13,8 +13,8 @@ from functools import partial
 from typing import NamedTuple
 
 from . import conflict
-from .constraints import ENGINE_LABEL, FACT, Constraint, miss, tester, value
-from .domains import Domains, flags
+from .constraints import ENGINE_LABEL, FACT, Constraint, judge, miss, tester, value
+from .domains import Domains, flags, packed
 from .model import CPUS, MEMORY, Node, Service, Taint, Toleration
 from .state import State
 
@@ -51,12 +51,13 @@ class Filters:
         self.domains = Domains(state.nodes)
         lost = {node.name for node in state.nodes if node.unknown} & state.request.options.assume_lost
         self.lost = self.mask(lambda node: node.name in lost) if lost else 0
-        self.unknown = self.mask(lambda node: node.unknown) & ~self.lost
-        self.known = self.mask(lambda node: not node.unknown)
-        self.active = self.known & self.mask(lambda node: node.availability == "active")
-        self.stays = self.known & self.mask(lambda node: node.availability != "drain")
-        self.soft = any(taint.effect == SOFT for node in state.nodes for taint in node.taints)
-        self._taints = {one: self._having(one) for one in {taint: 0 for node in state.nodes for taint in node.taints}}
+        unknown = packed([node.unknown for node in state.nodes])
+        self.unknown, self.known = unknown & ~self.lost, self.all & ~unknown
+        self.active = self.known & packed([node.availability == "active" for node in state.nodes])
+        self.stays = self.known & packed([node.availability != "drain" for node in state.nodes])
+        taints = {one: 0 for node in state.nodes if node.taints for one in node.taints}
+        self._taints = {one: self._having(one) for one in taints}
+        self.soft = any(taint.effect == SOFT for taint in self._taints)
         self._constraints: dict[Constraint, int] = {}
         self._allowed: dict[tuple[tuple[Constraint, ...], tuple[str, ...]], int] = {}
         self._tolerated: dict[tuple[tuple[Toleration, ...], bool], int] = {}
@@ -69,7 +70,7 @@ class Filters:
 
     def mask(self, holds: Callable[[Node], bool]) -> int:
         """The hosts that pass a test."""
-        return conflict.mask(self.state.nodes, holds)
+        return packed([holds(node) is True for node in self.state.nodes])
 
     def _having(self, taint: Taint) -> int:
         return self.mask(lambda node: taint in node.taints)
@@ -77,7 +78,12 @@ class Filters:
     def constraint(self, constraint: Constraint) -> int:
         """The hosts that satisfy a constraint."""
         if constraint not in self._constraints:
-            self._constraints[constraint] = self.mask(tester(constraint))
+            mask = 0
+            for one in constraint.parts():
+                texts, test = self.domains.texts(one.key), judge(one)
+                holds = {text: test(text) for text in set(texts)}
+                mask |= packed(map(holds.__getitem__, texts))
+            self._constraints[constraint] = mask
         return self._constraints[constraint]
 
     def allowed(self, service: Service) -> int:

@@ -84,51 +84,26 @@ class PortRange(NamedTuple):
 class Node:
     """One host: what it is, what it has, what is free of it. Amounts are integers, by dimension."""
 
-    __slots__ = (
-        "_hash",
-        "arch",
-        "availability",
-        "capacity",
-        "count",
-        "devices",
-        "engine_labels",
-        "facts",
-        "free",
-        "hostname",
-        "id",
-        "index",
-        "ip",
-        "labels",
-        "name",
-        "os",
-        "ports",
-        "role",
-        "share",
-        "storage",
-        "taints",
-        "unknown",
-        "volumes",
-    )
+    labels: Mapping[str, str] = NOTHING
+    engine_labels: Mapping[str, str] = NOTHING
+    role, availability, os, arch, ip = "worker", "active", "", "", ""
+    unknown = False
+    volumes: frozenset[str] = frozenset()
+    taints: tuple[Taint, ...] = ()
+    devices: Mapping[int, dict[str, int]] = MappingProxyType({})  # of named ones: dimension -> device -> free of SHARE
+    facts: Mapping[str, Any] = NOTHING
+    capacity: list[int]  # by dimension, less the reserve
+    free: list[int]
+    index = 0  # position by name
+    share = 0  # dominant share: the largest used part of any dimension, of SHARE
+    count = 0  # replicas here
+    _hash = -1
 
     def __init__(self, name: str) -> None:
-        """An active host of that name, with nothing known of it."""
+        """An active host of that name, with nothing known of it: most of that is said above, once for all hosts."""
         self.name = self.id = self.hostname = name
-        self.index = 0  # position by name
-        self.labels: dict[str, str] = {}
-        self.engine_labels: dict[str, str] = {}
-        self.role, self.availability, self.os, self.arch, self.ip = "worker", "active", "", "", ""
-        self.unknown = False
-        self.volumes: frozenset[str] = frozenset()
         self.ports = HostPorts()
-        self.taints: tuple[Taint, ...] = ()
-        self.devices: dict[int, dict[str, int]] = {}  # of named resources: dimension -> device -> free part of SHARE
         self.storage: dict[str, int] = {}  # class -> bytes
-        self.facts: Mapping[str, Any] = NOTHING
-        self.capacity: list[int] = []  # by dimension, less the reserve
-        self.free: list[int] = []
-        self.share = 0  # dominant share: the largest used part of any dimension, of SHARE
-        self.count = 0  # replicas here
-        self._hash = -1
 
     @property
     def hash(self) -> int:

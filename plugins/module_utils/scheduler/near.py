@@ -6,6 +6,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from difflib import get_close_matches
+from itertools import chain
+from operator import attrgetter
 from typing import Any
 
 from . import constraints as ask
@@ -48,17 +50,17 @@ class _Seen:
         """The names of all labels or facts of one kind."""
         if prefix not in self._keys:
             of: dict[str, Callable[[Node], Iterable[str]]] = {
-                ask.NODE_LABEL: lambda node: node.labels,
-                ask.ENGINE_LABEL: lambda node: node.engine_labels,
+                ask.NODE_LABEL: attrgetter("labels"),
+                ask.ENGINE_LABEL: attrgetter("engine_labels"),
                 ask.FACT: lambda node: _paths(node.facts),
             }
-            self._keys[prefix] = {name for node in self.nodes for name in of[prefix](node)}
+            self._keys[prefix] = set(chain.from_iterable(map(of[prefix], self.nodes)))
         return self._keys[prefix]
 
     def values(self, key: str) -> set[str]:
         """All that hosts have under one key."""
         if key not in self._values:
-            self._values[key] = {text for node in self.nodes for text in [ask.value(key, node)] if text}
+            self._values[key] = {text for text in set(ask.column(key, self.nodes)) if text}
         return self._values[key]
 
     def doubts(self, constraint: Constraint) -> list[str]:
@@ -86,7 +88,9 @@ def _hint(names: list[str]) -> str:
 
 
 def _paths(facts: Any, prefix: str = "") -> Iterable[str]:
-    if isinstance(facts, dict):
+    if not prefix and not any(isinstance(content, dict) for content in facts.values()):
+        yield from facts
+    elif isinstance(facts, dict):
         for key, content in facts.items():
             yield f"{prefix}{key}"
             yield from _paths(content, f"{prefix}{key}.")

@@ -12,9 +12,10 @@ from ..errors import raise_all, show
 from .constraints import EXISTS, Constraint
 from .model import CPUS, MEMORY, SHARE, Node, Request, Service, seed
 from .near import doubts, near
+from .quick_nodes import RawNode
 from .reader import Reader
 from .reading_current import read_current, read_options, slot_key
-from .reading_nodes import RawNode, finish_nodes, read_node
+from .reading_nodes import finish_nodes, read_nodes
 from .reading_services import MOST_REPLICAS, RawService, read_service, undivided
 from .words import amount
 
@@ -29,7 +30,7 @@ def read(nodes: Any, services: Any, current: Any, options: Any) -> Request:
     Raises StowageError with every mistake (STW-SCHEDULE, STW-CONSTRAINT, STW-HOST, STW-CONTRADICTION).
     """
     reader = Reader()
-    raw_nodes = [read_node(reader, node, at) for at, node in enumerate(reader.items(nodes, "nodes"))]
+    raw_nodes = read_nodes(reader, reader.items(nodes, "nodes"))
     raw_nodes = _unique(reader, "node", raw_nodes, MOST_NODES)
     names = {raw.node.name: raw for raw in raw_nodes if raw.node.name}
     raw_services = [read_service(reader, one, at, names) for at, one in enumerate(reader.items(services, "services"))]

@@ -16,8 +16,8 @@ from .model import CPUS, MEMORY, Affinity, CountRule, Service, Toleration, seed
 from .never import relations
 from .reader import MOST_COUNT, Reader, exact
 from .reading_current import unknown_host
-from .reading_nodes import EFFECTS
 from .reading_ports import service_ports
+from .reading_taints import EFFECTS
 from .strategies import STRATEGIES
 
 MOST_REPLICAS = 1_000_000  # of one service, and of all together

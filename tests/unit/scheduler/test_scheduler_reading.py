@@ -317,6 +317,23 @@ QUICK = {
 }
 
 
+PLAIN = (
+    "name",
+    "id",
+    "hostname",
+    "role",
+    "availability",
+    "os",
+    "arch",
+    "ip",
+    "unknown",
+    "volumes",
+    "taints",
+    "storage",
+)
+MAPPINGS = ("labels", "engine_labels", "facts", "storage")
+
+
 @pytest.mark.parametrize("key", [*QUICK, None])
 @pytest.mark.parametrize("odd", [None, "keep", "", 0, 1.5, NAN, [], {}, {"a": None}, {1: 2}, [""], ["x"], True, -1])
 def test_the_quick_way_gives_what_the_closer_look_gives(key: Any, odd: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -325,13 +342,13 @@ def test_the_quick_way_gives_what_the_closer_look_gives(key: Any, odd: Any, monk
     def outcome() -> Any:
         reader = Reader()
         made = reading_nodes.read_node(reader, raw, 0)
-        parts = {name: getattr(made.node, name) for name in made.node.__slots__ if name != "ports"}
-        return repr(
-            (parts, made[1:], made.node.ports._bound)
-        ) if not reader.problems else reader.problems, reader.warnings
+        parts = {name: getattr(made.node, name) for name in PLAIN}
+        parts.update({name: dict(getattr(made.node, name)) for name in MAPPINGS})
+        told = repr((parts, made[1:], made.node.ports._bound))
+        return told if not reader.problems else reader.problems, reader.warnings
 
     quick = outcome()
-    monkeypatch.setattr(reading_nodes, "_quick", lambda raw: None)
+    monkeypatch.setattr(reading_nodes, "quick_nodes", lambda values: None)
     assert quick == outcome()
 
 

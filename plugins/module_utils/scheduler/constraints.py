@@ -103,26 +103,26 @@ def tester(constraint: Constraint) -> Callable[[Node], bool]:
         tests = [tester(one) for one in constraint.alternatives]
         return lambda node: any(test(node) for test in tests)
     read, test = _reader(constraint.key), judge(constraint)
-    known: dict[str | None, bool] = {}
-
-    def holds(node: Node) -> bool:
-        found = read(node)
-        if found not in known:
-            if len(known) >= MOST_REMEMBERED:
-                known.clear()
-            known[found] = test(found)
-        return known[found]
-
-    return holds
+    return lambda node: test(read(node))
 
 
+@lru_cache(maxsize=1024)
 def judge(constraint: Constraint) -> Callable[[str | None], bool]:
     """The constraint, which is no or-group, as a test of what a node has under its key (None: nothing)."""
     if constraint.operator in (EXISTS, NOT_EXISTS):
         wanted = constraint.operator == EXISTS
         return lambda found: (found is not None) is wanted
     test = _comparison(constraint)
-    return lambda found: test(found or "")
+    known: dict[str | None, bool] = {}
+
+    def holds(found: str | None) -> bool:
+        if found not in known:
+            if len(known) >= MOST_REMEMBERED:
+                known.clear()
+            known[found] = test(found or "")
+        return known[found]
+
+    return holds
 
 
 def column(key: str, nodes: Iterable[Node]) -> list[str | None]:

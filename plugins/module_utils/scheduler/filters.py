@@ -88,6 +88,8 @@ class Filters:
 
     def allowed(self, service: Service) -> int:
         """The hosts that the service's own rules allow: hosts and constraints."""
+        if not service.constraints and not service.hosts:
+            return self.all
         key = (service.constraints, service.hosts)
         if key not in self._allowed:
             mask = self.all

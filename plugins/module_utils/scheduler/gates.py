@@ -33,7 +33,7 @@ class Rules:
 
     def generic(self, service: Service) -> bool:
         """True if it demands more than cpus and memory."""
-        return any(at not in self.plain for at, _part in service.demands)
+        return bool(service.demands) and service.demands[-1][0] not in self.plain  # cpus and memory are the first two
 
     def gates(self, service: Service, staying: bool = False) -> Gates:
         """The gates of a service as things are now; make new ones when others were placed.

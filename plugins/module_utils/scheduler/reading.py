@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from itertools import chain
 from operator import attrgetter
 from typing import Any
 
@@ -13,6 +14,7 @@ from .constraints import EXISTS, Constraint
 from .model import CPUS, MEMORY, SHARE, Node, Request, Service, seed
 from .near import doubts, near
 from .quick_nodes import RawNode
+from .quick_services import quick_service
 from .reader import Reader
 from .reading_current import read_current, read_options, slot_key
 from .reading_nodes import finish_nodes, read_nodes
@@ -33,7 +35,8 @@ def read(nodes: Any, services: Any, current: Any, options: Any) -> Request:
     raw_nodes = read_nodes(reader, reader.items(nodes, "nodes"))
     raw_nodes = _unique(reader, "node", raw_nodes, MOST_NODES)
     names = {raw.node.name: raw for raw in raw_nodes if raw.node.name}
-    raw_services = [read_service(reader, one, at, names) for at, one in enumerate(reader.items(services, "services"))]
+    listed = enumerate(reader.items(services, "services"))
+    raw_services = [quick_service(one) or read_service(reader, one, at, names) for at, one in listed]
     raw_services = _unique(reader, "service", raw_services, MOST_REPLICAS)
     total = sum(raw.service.replicas for raw in raw_services)
     if total > MOST_REPLICAS:
@@ -88,11 +91,16 @@ def _finish_service(raw: RawService, dimensions: tuple[str, ...]) -> Service:
 
 def _doubts(services: Collection[Service], nodes: tuple[Node, ...]) -> list[str]:
     """What is read but probably misspelt: labels, values, hosts, services, groups, storage classes."""
-    rules = doubts(sorted({one for service in services for one in service.constraints}), nodes)
-    names = {service.name for service in services}
-    groups = {group for service in services for group in service.groups}
-    classes = {name for node in nodes for name in node.storage}
+    rules = doubts(sorted(set(chain.from_iterable(map(attrgetter("constraints"), services)))), nodes)
+    affinities = set(chain.from_iterable(map(attrgetter("affinities"), services)))
+    wanted = {one[0] for one in chain.from_iterable(map(attrgetter("classes"), services))}
+    names = set(map(attrgetter("name"), services))
+    groups = set(chain.from_iterable(map(attrgetter("groups"), services)))
+    classes = set(chain.from_iterable(map(attrgetter("storage"), nodes)))
     keys = _spread_doubts(services, nodes)
+    strangers = any(one.service not in names if one.service else one.group not in groups for one in affinities)
+    if not (rules or keys or strangers or wanted - classes):
+        return []
     found = []
     for service in services:
         found += [f"{service.name}: {rule}: {text}" for rule in service.constraints for text in rules.get(rule, ())]
@@ -114,7 +122,10 @@ def _spread_keys(service: Service) -> list[str]:
 
 
 def _spread_doubts(services: Collection[Service], nodes: tuple[Node, ...]) -> Mapping[str, str]:
-    keys = sorted({key for service in services for key in _spread_keys(service)})
+    seen = set(chain.from_iterable(map(attrgetter("preferences"), services)))
+    seen.update(map(attrgetter("key"), chain.from_iterable(map(attrgetter("rules"), services))))
+    seen.update(map(attrgetter("domain"), chain.from_iterable(map(attrgetter("affinities"), services))))
+    keys = sorted(seen)
     found = doubts([Constraint(key, EXISTS) for key in keys], nodes)
     return {rule.key: sentences[0] for rule, sentences in found.items()}
 

@@ -53,7 +53,7 @@ VOLUME_KEYS = frozenset(("name", "shared", "class", "size"))
 
 
 class RawService(NamedTuple):
-    """A service whose demands are still by name."""
+    """A service; its demands by name, if any of them is neither cpus nor memory: else the service has them."""
 
     service: Service
     demands: Mapping[str, int]
@@ -79,7 +79,7 @@ def read_service(reader: Reader, value: Any, at: int, nodes: Collection[str]) ->
     limit = reader.count(raw.get("max_replicas_per_node"), f"{place}.max_replicas_per_node", MOST_REPLICAS)
     constraints, rules = _constraints(reader, raw.get("constraints"), f"{place}.constraints")
     preferences, skews = _preferences(reader, raw.get("preferences"), f"{place}.preferences")
-    volumes = _volumes(reader, raw.get("volumes"), f"{place}.volumes")
+    volumes = read_volumes(reader, raw.get("volumes"), f"{place}.volumes")
     ports, ranges = service_ports(reader, raw["ports"], f"{place}.ports") if raw.get("ports") else ((), ())
     if raw.get("ports") is not None and not raw["ports"]:
         reader.items(raw["ports"], f"{place}.ports")
@@ -127,9 +127,9 @@ def _relations(reader: Reader, raw: Mapping[str, Any], place: str, service: Serv
         reader.wrong(f"{place}.priority", reason, "the larger the more important, 0 is usual")
         priority = 0
     return service._replace(
-        affinities=_affinities(reader, given.get("affinities"), f"{place}.affinities"),
+        affinities=read_affinities(reader, given.get("affinities"), f"{place}.affinities"),
         groups=tuple(reader.names(given.get("groups"), f"{place}.groups")),
-        tolerations=_tolerations(reader, given.get("tolerations"), f"{place}.tolerations"),
+        tolerations=read_tolerations(reader, given.get("tolerations"), f"{place}.tolerations"),
         priority=priority or 0,
         preempt=reader.flag(given.get("preempt"), f"{place}.preempt", False),
         concurrent=concurrent,
@@ -137,7 +137,7 @@ def _relations(reader: Reader, raw: Mapping[str, Any], place: str, service: Serv
 
 
 @lru_cache(maxsize=4096)
-def _fine(text: str) -> tuple[Rule, ...]:
+def fine(text: str) -> tuple[Rule, ...]:
     """The rules of a text that has no mistake; () if it has one."""
     return tuple(parse_rules(text, "", []))
 
@@ -151,7 +151,7 @@ def _constraints(reader: Reader, value: Any, place: str) -> tuple[tuple[Constrai
         if not isinstance(text, str):
             reader.wrong(f"{place}[{at}]", f"{show(text)} is not a string", "quote it")
             continue
-        for one in _fine(text) or parse_rules(text, f"{place}[{at}]", reader.problems):
+        for one in fine(text) or parse_rules(text, f"{place}[{at}]", reader.problems):
             if isinstance(one, CountRule):
                 rules.append(one)
             else:
@@ -182,7 +182,7 @@ def _preferences(reader: Reader, value: Any, place: str) -> tuple[tuple[str, ...
     return tuple(found), rules
 
 
-def _volumes(reader: Reader, value: Any, place: str) -> Volumes:
+def read_volumes(reader: Reader, value: Any, place: str) -> Volumes:
     """A mapping {name, shared: true} is a volume that every host can reach: it ties nothing. It may have a class."""
     if value is None or value == []:
         return Volumes((), ())
@@ -215,7 +215,8 @@ def _hosts(reader: Reader, value: Any, place: str, nodes: Collection[str]) -> tu
     return tuple(found)
 
 
-def _affinities(reader: Reader, value: Any, place: str) -> tuple[Affinity, ...]:
+def read_affinities(reader: Reader, value: Any, place: str) -> tuple[Affinity, ...]:
+    """Wishes and rules towards others, sorted, each once."""
     found = set()
     for at, entry in enumerate(reader.items(value, place)):
         where = f"{place}[{at}]"
@@ -240,7 +241,8 @@ def _affinities(reader: Reader, value: Any, place: str) -> tuple[Affinity, ...]:
     return tuple(sorted(found))
 
 
-def _tolerations(reader: Reader, value: Any, place: str) -> tuple[Toleration, ...]:
+def read_tolerations(reader: Reader, value: Any, place: str) -> tuple[Toleration, ...]:
+    """The taints that it does not mind, sorted, each once."""
     found = {}
     for at, entry in enumerate(reader.items(value, place)):
         text = reader.text(entry, f"{place}[{at}]", " ")

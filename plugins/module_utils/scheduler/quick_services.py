@@ -1,0 +1,199 @@
+# Copyright: Stowage contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Reading a service that has nothing odd in it: every value is checked, none is asked for twice, and no place of a
+mistake is put into words. Anything else is left to read_service(), which knows every refusal."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from .constraints import Constraint, canonical_key
+from .model import CountRule, PortRange, Service, Toleration, seed
+from .never import relations
+from .ports import Port
+from .reader import TEXT, Reader, exact
+from .reading_ports import service_ports
+from .reading_services import (
+    LEAST_PRIORITY,
+    MOST_PRIORITY,
+    MOST_REPLICAS,
+    RawService,
+    fine,
+    read_affinities,
+    read_tolerations,
+    read_volumes,
+)
+from .strategies import STRATEGIES
+
+QUICK_KEYS = frozenset(
+    (
+        "name",
+        "replicas",
+        "reservations",
+        "ports",
+        "constraints",
+        "preferences",
+        "max_replicas_per_node",
+        "affinities",
+        "volumes",
+        "strategy",
+        "groups",
+        "tolerations",
+        "priority",
+    )
+)
+PORT_VALUES = {int, str}
+Ports = tuple[tuple[Port, ...], tuple[PortRange, ...]]
+
+
+class Odd(Exception):
+    """Something needs a closer look."""
+
+
+class _Limits(NamedTuple):
+    constraints: tuple[Constraint, ...]
+    preferences: tuple[str, ...]
+    rules: tuple[CountRule, ...]
+
+
+NO_LIMITS = _Limits((), (), ())
+
+
+def quick_service(raw: Any) -> RawService | None:
+    """The service; None if anything about it needs a closer look."""
+    if raw.__class__ is not dict or not QUICK_KEYS.issuperset(raw):
+        return None
+    try:
+        name, strategy, replicas, limit, priority = _plain(raw)
+        limits = _limits(raw) if "constraints" in raw or "preferences" in raw else NO_LIMITS
+        ports, ranges = _ports(raw["ports"]) if "ports" in raw else ((), ())
+        volumes, classes = _read(read_volumes, raw["volumes"]) if "volumes" in raw else ((), ())
+        affinities = _read(read_affinities, raw["affinities"]) if "affinities" in raw else ()
+        groups = _groups(raw["groups"]) if "groups" in raw else ()
+        tolerations = _tolerations(tuple(_texts(raw["tolerations"]))) if "tolerations" in raw else ()
+        demands = _demands(raw["reservations"]) if "reservations" in raw else ()
+    except (Odd, TypeError):
+        return None
+    constraints, preferences, rules = limits
+    own = (name, False, False, replicas, demands, ports, constraints, preferences, limit, volumes, strategy, ())
+    more = (seed(name), rules, affinities, groups, tolerations, priority, False, classes, 0, bool(volumes), ranges)
+    service = Service(*own, *more)
+    several = len(rules) > 1 or len(affinities) > 1
+    return None if several and next(relations(service), None) else RawService(service, {})
+
+
+def _plain(raw: dict[str, Any]) -> tuple[str, str, int, int, int]:
+    """Name, strategy, replicas, most per node, priority."""
+    get = raw.get
+    name, strategy = get("name"), get("strategy", "spread")
+    replicas, limit, priority = get("replicas", 1), get("max_replicas_per_node", 0), get("priority", 0)
+    if name.__class__ is not str or not name.strip() or strategy.__class__ is not str or strategy not in STRATEGIES:
+        raise Odd
+    if not (replicas.__class__ is limit.__class__ is priority.__class__ is int):
+        raise Odd
+    if not (0 <= replicas <= MOST_REPLICAS and 0 <= limit <= MOST_REPLICAS):
+        raise Odd
+    if not LEAST_PRIORITY <= priority <= MOST_PRIORITY:
+        raise Odd
+    return name, strategy, replicas, limit, priority
+
+
+def _texts(value: Any) -> list[str]:
+    if value.__class__ is not list or not TEXT.issuperset(map(type, value)):
+        raise Odd
+    return value
+
+
+def _read(read: Any, value: Any) -> Any:
+    """What another reader makes of it, if that finds nothing to say."""
+    reader = Reader()
+    found = read(reader, value, "")
+    if reader.problems or reader.warnings:
+        raise Odd
+    return found
+
+
+def _groups(value: Any) -> tuple[str, ...]:
+    found = _texts(value)
+    if not all(map(str.strip, found)):
+        raise Odd
+    return tuple(found) if len(found) < 2 else tuple(sorted(set(found)))
+
+
+def _demands(stated: Any) -> tuple[tuple[int, int], ...]:
+    """Cpus and memory, whose dimensions are always the first two."""
+    if stated.__class__ is not dict or len(stated) != 2 or "cpus" not in stated or "memory" not in stated:
+        raise Odd
+    cpus, memory = stated["cpus"], stated["memory"]
+    if cpus.__class__ not in (int, float) or memory.__class__ not in (int, float):
+        raise Odd
+    cores, size = exact("cpus", cpus), exact("memory", memory)
+    if cores is None or size is None:
+        raise Odd
+    if cores and size:
+        return ((0, cores), (1, size))
+    return tuple([(at, part) for at, part in enumerate((cores, size)) if part])
+
+
+def _limits(raw: dict[str, Any]) -> _Limits:
+    """Constraints, what to spread over, and the count rules of both."""
+    rules: list[CountRule] = []
+    found: list[Constraint] = []
+    for text in _texts(raw.get("constraints", [])):
+        parsed = fine(text)
+        if not parsed:
+            raise Odd
+        for one in parsed:
+            if isinstance(one, CountRule):
+                rules.append(one)
+            else:
+                found.append(one)
+    keys: list[str] = []
+    preferences = raw.get("preferences", [])
+    if preferences.__class__ is not list:
+        raise Odd
+    for entry in preferences:
+        key, skew = _preference(entry)
+        if key not in keys:
+            keys.append(key)
+        if skew:
+            rules.append(CountRule("skew", key, skew, ""))
+    constraints = tuple(found) if len(found) < 2 else tuple(sorted(set(found)))
+    return _Limits(constraints, tuple(keys), tuple(rules) if len(rules) < 2 else tuple(sorted(set(rules))))
+
+
+def _preference(entry: Any) -> tuple[str, int]:
+    if entry.__class__ is not dict or not {"spread", "max_skew"}.issuperset(entry):
+        raise Odd
+    text, skew = entry.get("spread"), entry.get("max_skew", 0)
+    if text.__class__ is not str or skew.__class__ is not int or not 0 <= skew <= MOST_REPLICAS:
+        raise Odd
+    key = _key(text)
+    if key is None or ("max_skew" in entry and not skew):
+        raise Odd
+    return key, skew
+
+
+_key = lru_cache(maxsize=4096)(canonical_key)
+
+
+@lru_cache(maxsize=4096)
+def _tolerations(listed: tuple[str, ...]) -> tuple[Toleration, ...]:
+    return _read(read_tolerations, listed)  # type: ignore[no-any-return]
+
+
+def _ports(value: Any) -> Ports:
+    if value.__class__ is not list:
+        raise Odd
+    if len(value) != 1:
+        return _read(service_ports, value)  # type: ignore[no-any-return]
+    (entry,) = value
+    if entry.__class__ is not dict or not PORT_VALUES.issuperset(map(type, entry.values())):
+        raise Odd
+    return _port(tuple(entry.items()))
+
+
+@lru_cache(maxsize=8192)
+def _port(entry: tuple[tuple[str, Any], ...]) -> Ports:
+    return _read(service_ports, [dict(entry)])  # type: ignore[no-any-return]

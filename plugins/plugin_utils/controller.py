@@ -107,6 +107,8 @@ def stack_entries(task_vars: Mapping[str, Any], templar: Any) -> dict[str, spec.
     if stated is None:
         found = sorted((base / "stacks").glob("*.y*ml"))
         stated = {path.stem: [str(path)] for path in found}
+    lock = base / spec.LOCK
+    baked = spec.locked_images(lock.read_text(encoding="utf-8")) if lock.exists() else {}
     entries = spec.stacks(stated, plain(variable(task_vars, templar, "stowage_profiles")))
     values = spec.template_values(plain(variable(task_vars, templar, "stowage_config_values", {})))
     return {
@@ -117,6 +119,7 @@ def stack_entries(task_vars: Mapping[str, Any], templar: Any) -> dict[str, spec.
                 configs=tuple((name, str(base / path)) for name, path in entry.options.configs),
                 secrets=tuple((name, str(base / path)) for name, path in entry.options.secrets),
                 values=values,
+                baked=baked,
             ),
         )
         for name, entry in entries.items()

@@ -4,7 +4,10 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
+import time
 
 import pytest
 
@@ -125,3 +128,60 @@ def test_a_config_changes_under_a_running_container_with_a_signal(fleet):
     fleet.stack("services: {other: {image: stowage/app:1.0}}")
     fleet.deploy().ok()
     assert fleet.shell(node, "ls /var/lib/stowage/configs/live") == ""
+
+
+BAKED = """
+services:
+  web:
+    image: {registry}/shop/web-test
+    x-stowage:
+      bake:
+        from: stowage/app:1.0
+        files: {{/etc/app.conf: ./app.conf}}
+        labels: {{env: test}}
+        environment: {{LEVEL: info}}
+      require_labels: {{env: {required}}}
+"""
+
+
+def inside(fleet):
+    """What the one container has baked in, and its image."""
+    (one,) = [c for c in fleet.containers("shop_web") if c["state"] == "running"]
+    told = fleet.shell(one["node"], f"docker exec {one['name']} sh -c 'cat /etc/app.conf; echo $LEVEL'")
+    return told.split(), one["image"]
+
+
+def test_an_image_is_baked_pinned_and_asked_for_its_labels(fleet):
+    engine = json.loads(fleet.shell(fleet.nodes[0], "cat /etc/docker/daemon.json"))
+    registry, lock = engine["insecure-registries"][0], fleet.directory / "baked.lock.json"
+    fleet.stack(BAKED.format(registry=registry, required="test"))
+    path = fleet.directory / "stacks/app.conf"
+    content = str(time.time())  # the registry keeps what earlier labs baked
+    path.write_text(content + "\n")
+    assert "is not baked yet" in fleet.deploy().text
+    assert fleet.play("bake", "--check", "--diff").ok().changed == 1
+    assert not lock.exists()
+    assert fleet.play("bake").ok().changed == 1
+    assert fleet.play("bake").ok().changed == 0
+    fleet.deploy().ok()
+    told, first = inside(fleet)
+    assert told == [content, "info"]
+    assert re.fullmatch(rf"{registry}/shop/web-test:[0-9a-f]{{16}}@sha256:[0-9a-f]{{64}}", first)
+    assert fleet.deploy().ok().changed == 0
+    known = lock.read_text()
+    lock.unlink()
+    assert fleet.play("bake", "-e", f"builder={fleet.nodes[1]}").ok().changed == 1
+    assert lock.read_text() == known
+    path.write_text("new\n")
+    assert "is not baked yet" in fleet.deploy().text
+    fleet.play("bake").ok()
+    fleet.deploy().ok()
+    told, second = inside(fleet)
+    assert told == ["new", "info"]
+    assert second != first
+    fleet.stack(BAKED.format(registry=registry, required="production").replace("LEVEL: info", "LEVEL: debug"))
+    fleet.play("bake").ok()
+    refused = fleet.deploy()
+    assert refused.rc != 0
+    assert "label 'env' has 'test', 'production' is required" in refused.text
+    assert inside(fleet) == (told, second)

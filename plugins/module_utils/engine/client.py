@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import time
 from collections.abc import Callable
@@ -180,6 +181,24 @@ class Engine:
                 raise EngineError(str(event["error"]))
         if not self.has_image(image):
             raise EngineError("the pull ended without an error and without the image")
+
+    def build(self, context: bytes, image: str) -> None:
+        """Build an image from a tar with a Dockerfile. Raises EngineError with the step's reason."""
+        options = {"fileobj": io.BytesIO(context), "custom_context": True, "tag": image, "pull": True, "rm": True}
+        for event in self._call(self._api.build, **options, decode=True, timeout=PULL_TIMEOUT):
+            if event.get("error"):
+                raise EngineError(str(event["error"]))
+
+    def push(self, image: str) -> str:
+        """Push an image; the digest that its registry has it under. Raises EngineError with the registry's reason."""
+        found, (repository, tag) = "", split_reference(image)
+        for event in self._call(self._api.push, repository, tag=tag, stream=True, decode=True):
+            if event.get("error"):
+                raise EngineError(str(event["error"]))
+            found = str((event.get("aux") or {}).get("Digest") or found)
+        if not found:
+            raise EngineError("the push ended without an error and without a digest")
+        return found
 
     def volumes(self) -> list[dict[str, Any]]:
         """All volumes, as `GET /volumes` lists them."""

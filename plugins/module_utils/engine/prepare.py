@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..errors import Problem, StowageError, raise_all
+from ..errors import Problem, StowageError, raise_all, show
 from . import host, lock
 from .client import Engine, EngineError
 from .observe import observe
@@ -20,8 +20,8 @@ def prepare(engine: Engine, paths: host.Paths, request: Request, check: bool = F
     """Take the lock for this run and pull what is missing: {changed, tasks: [], problems}.
 
     request: run {id, holder, controller, ttl}, takeover, share {fleet, expect {object: digest}, images [ref],
-    policy {text, core}}.
-    Problems: STW-LOCKED, STW-STALE, STW-PULL, STW-POLICY; after any of them this run holds no lease here.
+    policy {text, core}, require [{service, image, labels}]}.
+    Problems: STW-LOCKED, STW-STALE, STW-PULL, STW-IMAGE, STW-POLICY; after any of them this run holds no lease here.
     """
     share, run = request["share"], request["run"]
     try:
@@ -30,7 +30,7 @@ def prepare(engine: Engine, paths: host.Paths, request: Request, check: bool = F
         if not check:
             lock.take(paths, run, preparing=True)
         changed, problems = _pull(engine, share.get("images") or (), check)
-        raise_all(problems)
+        raise_all(problems or _unfit(engine, share.get("require") or (), check))
         if share.get("policy"):
             changed = _police(share["policy"], paths.root, check) or changed
     except StowageError as error:
@@ -85,6 +85,23 @@ def _now(name: str, seen: Mapping[str, Any]) -> str:
         there = any(volume["name"] == own for volume in seen["volumes"])
         return ": it was made anew" if there else ": it is missing now"
     return ""
+
+
+def _unfit(engine: Engine, required: Any, check: bool) -> list[Problem]:
+    """A Problem for every image that lacks a label which its service asks for. Under check a missing one is let be."""
+    problems = []
+    for one in required:
+        image = engine.image(one["image"])
+        if image is None and check:
+            continue
+        labels = ((image or {}).get("Config") or {}).get("Labels") or {}
+        for name, wanted in sorted(one["labels"].items()):
+            if labels.get(name) != wanted:
+                told = f"has {show(labels[name])}" if name in labels else "is not there"
+                reason = f"image {one['image']}: label {show(name)} {told}, {show(wanted)} is required"
+                fix = "deploy this environment's image, or change require_labels"
+                problems.append(Problem("STW-IMAGE", f"service {one['service']}", reason, fix))
+    return problems
 
 
 def _pull(engine: Engine, images: Any, check: bool) -> tuple[bool, list[Problem]]:

@@ -15,7 +15,7 @@ from ..storage import blocked_by_volumes, homes, misplaced, settled
 from .addresses import Addresses
 from .changes import STARTERS, Change, Wanted, leaving_changes, name_changes, wanted_change
 from .placing import Question, answer, held_entries, question
-from .steps import Step, endpoints_step, number, steps
+from .steps import Step, endpoints_step, number, required_labels, steps
 from .waves import waves
 
 SCHEMA = 1
@@ -281,7 +281,11 @@ def _steps(world: World, changes: list[Change], endpoint_digests: Digests) -> li
         return []
     touched = sorted({node for step in found for node in step["hosts"]})
     images = _images(found)
-    hosts = {node: {"images": images.get(node, [])} for node in touched}
+    required = required_labels(found, world.services)
+    hosts = {
+        node: {"images": images.get(node, []), **({"require": required[node]} if node in required else {})}
+        for node in touched
+    }
     return number([{"phase": "prepare", "wave": 0, "delay": 0.0, "hosts": hosts}, *found])
 
 

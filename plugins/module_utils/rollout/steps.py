@@ -69,6 +69,21 @@ def _wave_steps(
     return result
 
 
+def required_labels(
+    found: Iterable[Step], services: Mapping[str, Mapping[str, Any]]
+) -> dict[str, list[dict[str, Any]]]:
+    """{node: [{service, image, labels}]}: which labels the images of what starts there must have."""
+    made: dict[str, dict[str, dict[str, Any]]] = {}
+    for step in found:
+        for node, share in step["hosts"].items() if step["phase"] == "start" else ():
+            for name in sorted({task["service"] for task in share["tasks"]}):
+                labels = services[name].get("require_labels")
+                if labels:
+                    image = services[name]["template"]["image"]
+                    made.setdefault(node, {})[name] = {"service": name, "image": image, "labels": labels}
+    return {node: [named[name] for name in sorted(named)] for node, named in made.items()}
+
+
 def endpoints_step(wave: int, nodes: list[str], withdraw: list[str]) -> Step:
     """A step that tells every node who serves; `withdraw` names the containers that stop serving with it."""
     return {**_step("endpoints", wave, {node: {} for node in nodes}), "withdraw": withdraw}

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from .bake import LOCK, lock_text, locked_images, wanted_images
 from .compilation import compile_services
 from .config_golang import TemplateMistake
 from .config_templates import filled, identity, template_values
@@ -12,6 +13,7 @@ from .inventory import Stack, stack_variables, stacks
 from .reading import Options, load
 
 __all__ = [
+    "LOCK",
     "Options",
     "Stack",
     "TemplateMistake",
@@ -19,8 +21,11 @@ __all__ = [
     "filled",
     "identity",
     "load",
+    "lock_text",
+    "locked_images",
     "stack_file",
     "stack_variables",
     "stacks",
     "template_values",
+    "wanted_images",
 ]

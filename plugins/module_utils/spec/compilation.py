@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from .. import secrets
 from ..errors import SHOWN_CHARACTERS, Problem, raise_all, show
+from .bake import bakes, pinned
 from .check import NAME, check
 from .check_container import file_target
 from .check_deploy import host_ports
@@ -57,8 +58,10 @@ def compile_services(
     files = _Files(stack, normal, source, findings)
     if not problems or all(problem.code != "STW-REFERENCE" for problem in problems):
         files.collect()
+    wanted = bakes(normal, base_dir, source.read, findings)
+    images = pinned(wanted, getattr(normal, "given", {}).get("baked", {}), findings)
     raise_all(problems + findings.problems)
-    whole = _Whole(stack, normal, files, awaited(normal["services"]), _linked(normal["services"]))
+    whole = _Whole(stack, normal, files, awaited(normal["services"]), _linked(normal["services"]), images)
     services = [_service(whole, name) for name in sorted(normal["services"])]
     names = {network for service in normal["services"].values() for network in service.get("networks") or ["default"]}
     return {
@@ -181,13 +184,14 @@ class _Files:
 
 
 class _Whole(NamedTuple):
-    """What a service is compiled with: its stack, the services others wait for, and what others' links call it."""
+    """What a service is compiled with: its stack, the services others wait for, what others' links call it, images."""
 
     stack: str
     normal: Mapping[str, Any]
     files: _Files
     awaited: set[str]
     linked: Mapping[str, set[str]]
+    images: Mapping[str, str]  # of services whose image is baked
 
 
 def _service(whole: _Whole, name: str) -> dict[str, Any]:
@@ -197,6 +201,7 @@ def _service(whole: _Whole, name: str) -> dict[str, Any]:
     stated = normal["services"][name]
     deploy, own = stated.get("deploy") or {}, stated.get("x-stowage") or {}
     mounted, live = split_live(stated, files.mounted(stated))
+    stated = {**stated, "image": whole.images[name]} if name in whole.images else stated
     template = container_template(stack, normal, stated, mounted)
     if must_end and not says_restart(stated) and template["restart"]["condition"] == "any":
         template["restart"] = {"condition": "none", "max_attempts": 0}
@@ -224,6 +229,7 @@ def _service(whole: _Whole, name: str) -> dict[str, Any]:
         **_asked(own),
         **({"must_end": True} if must_end else {}),
         **({"live": live} if live else {}),
+        **({"require_labels": own["require_labels"]} if own.get("require_labels") else {}),
         "template": template,
     }
 

@@ -61,6 +61,12 @@ ready_timeout | applied | duration? | unknown | unknown | time a new container m
 observe_for | applied | duration? | unknown | unknown | time a new container is watched after it became ready
 health | applied | section:services.*.x-stowage.health | unknown | unknown | what the host asks its containers
 on_change | applied | on_change | unknown | unknown | restart, signal:HUP or none: see configuration.md
+bake | applied | section:services.*.x-stowage.bake | unknown | unknown | an image with configuration inside
+bake.from | applied | string | unknown | unknown | the image that it is made from, by version or digest
+bake.files | applied | labels | unknown | unknown | path in the image: file on the controller
+bake.labels | applied | labels | unknown | unknown | labels of the image
+bake.environment | applied | labels | unknown | unknown | variables of the image
+require_labels | applied | labels | unknown | unknown | labels that its image must have, or nothing is started
 placement | applied | section:services.*.x-stowage.placement | unknown | unknown | see its keys
 placement.strategy | applied | string | unknown | unknown | spread, binpack or round_robin
 placement.hosts | applied | strings_or_one | unknown | unknown | only these hosts, by inventory name

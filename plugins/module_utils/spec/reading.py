@@ -27,6 +27,7 @@ class Options(NamedTuple):
     configs: tuple[tuple[str, str], ...] = ()  # (name of an external one, path of the file that stands for it)
     secrets: tuple[tuple[str, str], ...] = ()
     values: Mapping[str, Any] = {}  # stowage_config_values, for configs that are templates
+    baked: Mapping[str, str] = {}  # {repository:tag: digest} of the images that stowage.fleet.bake made
 
 
 PLAIN = Options()
@@ -75,7 +76,7 @@ def read(
     for kind, given in (("configs", dict(options.configs)), ("secrets", dict(options.secrets))):
         _stand_in(normal.get(kind) or {}, given)
     normal.warnings = _warnings(project.readers)
-    normal.given = {"env": known, "values": options.values}
+    normal.given = {"env": known, "values": options.values, "baked": options.baked}
     if idle:
         normal.warnings.append(f"{', '.join(idle)}: not deployed, no profile of theirs is active")
     # A file's own mistakes and those of files that it extends are both with their readers.

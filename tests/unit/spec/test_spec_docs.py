@@ -58,9 +58,13 @@ def test_examples_compile(index: int, tmp_path: Path) -> None:
 
 
 def test_the_example_shows_every_key_of_x_stowage() -> None:
-    names = [key.path.rpartition(".")[2] for key in keys.KEYS if key.path.startswith("services.*.x-stowage.")]
+    own = [key.path for key in keys.KEYS if key.path.startswith("services.*.x-stowage.")]
+    names = [path.rpartition(".")[2] for path in own if ".bake." not in path]
     assert names
     assert all(f"{name}:" in examples()[1] for name in names)
+    # What is baked has an example beside its explanation: it needs files and a lock file.
+    baked = [path.rpartition(".")[2] for path in own if ".bake." in path]
+    assert all(f"{name}:" in (PAGE.parent / "configuration.md").read_text(encoding="utf-8") for name in baked)
 
 
 def test_the_table_is_sound() -> None:

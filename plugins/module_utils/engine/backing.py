@@ -131,8 +131,7 @@ def _save_dump(engine: Engine, repository: Repository, share: Share, tags: list[
     """What the service's own command says, as a stream; a dump that failed is no backup."""
     argv = ["exec", _serving(engine, share), *share["dump"]]
     with subprocess.Popen([program("docker"), *argv], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
-        stream = running.stdout
-        assert stream is not None
+        stream: Any = running.stdout
         saved = repository.save_stream(stream, share["volume"], share["node"], tags)
         stream.close()
         errors = running.stderr.read() if running.stderr else b""

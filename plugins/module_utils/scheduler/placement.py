@@ -19,6 +19,10 @@ def missing(state: State, rules: Rules) -> dict[str, list[Slot]]:
     """{service: its slots without a place}, ascending. Of a global service: the matching active hosts."""
     found: dict[str, list[Slot]] = {}
     for service in state.request.services:
+        whole = state.places.whole.get(service.name)
+        if whole is not None and len(whole.slots) == service.replicas and not service.everywhere:
+            found[service.name] = []
+            continue
         placed = state.places[service.name]
         if service.everywhere:
             names = (node.name for node in rules.filters.nodes(rules.filters.open(service)))

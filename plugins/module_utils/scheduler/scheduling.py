@@ -12,7 +12,7 @@ from .asked import explain
 from .explain import Explainer, Reasons, held_entry, waiting_entry
 from .filters import Filters
 from .gates import Rules
-from .model import SHARE
+from .model import SHARE, Node, Slot
 from .placement import Placer, missing, waiting
 from .reading import read, slot_key
 from .repair import preempt, rebalance, repair
@@ -117,18 +117,25 @@ def _places(state: State) -> tuple[list[dict[str, Any]], dict[str, dict[str, Any
     why, kept = Reasons(state), {name for name, _slot in state.kept}
     granted = {name for name, _slot in state.grants}
     staying = {node.name: why.stays(node) for node in state.nodes} if state.request.current else {}
-    for name, places in state.places.items():
-        slots = sorted(places, key=slot_key) if name in kept else sorted(places)
-        hosts = [node.name for node in map(places.__getitem__, slots)]
+    for name in state.places.names:
+        group = state.places.whole.get(name)
+        slots, hosts = (group.slots, group.hosts) if group else _sorted(state.places[name], name in kept)
         found = [{"service": name, "slot": slot, "node": host} for slot, host in zip(slots, hosts)]
         placements += found
-        if name in state.facts.batches or name in state.facts.services or name in kept:
+        if not group and (name in state.facts.batches or name in state.facts.services or name in kept):
+            places = state.places[name]
             why.tell(state.services[name], [(slot, places[slot]) for slot in slots], reasons)
         else:
             reasons.update(zip(map(f"{name}.".__add__, map(str, slots)), map(staying.__getitem__, hosts)))
         for placement in found if name in granted else ():
             _grant(state, placement)
     return placements, reasons
+
+
+def _sorted(places: dict[Slot, Node], mixed: bool) -> tuple[list[Slot], list[str]]:
+    """The slots and their hosts. mixed: there may be text beside numbers."""
+    slots = sorted(places, key=slot_key) if mixed else sorted(places)
+    return slots, [node.name for node in map(places.__getitem__, slots)]
 
 
 def _grant(state: State, placement: dict[str, Any]) -> None:

@@ -35,7 +35,7 @@ class Seats:
 
     def whole(self, service: Service, group: Group) -> bool:
         """Place all entries of a service; False if any is not plainly legal where it is, then none is placed."""
-        if not group.distinct or not self._wanted(service, group):
+        if not group.distinct or not self.wanted(service, group):
             return False
         try:
             positions = [*map(self.index.__getitem__, group.hosts)]
@@ -46,15 +46,15 @@ class Seats:
             return False
         if not self._passes(service, positions):
             return False
-        name, nodes, used = service.name, self.state.nodes, self.used
-        self.state.places[name] = dict(zip(group.slots, map(nodes.__getitem__, positions)))
-        self.state.counts.pop(name, None)
+        self.state.places.seat(service.name, group)
+        self.state.counts.pop(service.name, None)
+        used = self.used
         weight = sum([part << (COUNT + WIDTH * at) for at, part in service.demands], 1)
         for at in positions:
             used[at] += weight
         return True
 
-    def _wanted(self, service: Service, group: Group) -> bool:
+    def wanted(self, service: Service, group: Group) -> bool:
         """True if every slot is one that the service has. Slots are sorted, numbers first."""
         if service.everywhere:
             return group.slots == group.hosts

@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from .grants import Grant, give_back, take
-from .model import SHARE, Eviction, Held, Key, Node, Request, Service, Slot
+from .model import SHARE, Eviction, Group, Held, Key, Node, Request, Service, Slot
 
 
 class Facts(NamedTuple):
@@ -73,10 +73,39 @@ class Notes:
         return self.of(key[0]).pop(key[1], default)
 
 
+class Places(dict[str, dict[Slot, Node]]):
+    """{service: {slot: host}}. Services that were seated whole are kept as they were read until anybody looks."""
+
+    def __init__(self, names: list[str], by_name: dict[str, Node]) -> None:
+        """Nothing placed yet."""
+        super().__init__({name: {} for name in names})
+        self.names, self.by_name = names, by_name
+        self.whole: dict[str, Group] = {}
+
+    def seat(self, name: str, group: Group) -> None:
+        """Place all replicas of a service that has none."""
+        del self[name]
+        self.whole[name] = group
+
+    def __missing__(self, name: str) -> dict[Slot, Node]:
+        """Open one service."""
+        group = self.whole.pop(name)
+        self[name] = dict(zip(group.slots, map(self.by_name.__getitem__, group.hosts)))
+        return self[name]
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The places of a service that may not be there."""
+        return self[name] if name in self or name in self.whole else default
+
+    def items(self) -> Any:
+        """All services, in order; all of them are opened."""
+        return [(name, self[name]) for name in self.names]
+
+
 class Counts(dict[str, dict[int, int]]):
     """{service: {host: replicas there}}, counted when it is first asked for: most services of a plan never are."""
 
-    def __init__(self, places: dict[str, dict[Slot, Node]]) -> None:
+    def __init__(self, places: Places) -> None:
         """Of these places."""
         self.places = places
 
@@ -98,7 +127,7 @@ class State:
         self.nodes = request.nodes
         self.by_name = {node.name: node for node in request.nodes}
         self.services = {service.name: service for service in request.services}
-        self.places: dict[str, dict[Slot, Node]] = {service.name: {} for service in request.services}
+        self.places = Places([service.name for service in request.services], self.by_name)
         self.counts = Counts(self.places)
         self.kept: dict[Key, str] = {}  # stays although it should not, or because it must: why
         self.evicted: dict[Key, Eviction] = {}

@@ -8,7 +8,7 @@ from typing import Any
 
 from .filters import Failure, Filters
 from .gates import Gates, Rules
-from .model import SHARE, Eviction, Held, Key, Node, Service, Slot
+from .model import SHARE, Eviction, Group, Held, Key, Node, Service, Slot
 from .reading import slot_key
 from .seats import Seats
 from .state import State
@@ -32,7 +32,11 @@ def settle(state: State, rules: Rules) -> None:
             for held in state.request.current.of(name):
                 _leave(state, rules.filters, held, "the service is not wanted any more")
         elif not seats.whole(service, group):
-            _seat(rules, service, state.request.current.of(name), claims, crowded)
+            left = _without_lost(state, seats, service, claims)
+            if left is None or (left.slots and not seats.whole(service, left)):
+                gone = set() if left is None else set(group.hosts).difference(left.hosts)
+                entries = [held for held in state.request.current.of(name) if held.node not in gone]
+                _seat(rules, service, entries, claims, crowded)
     seats.use()
     state.measure()
     crowded.update(node.name for node in state.nodes if min(node.free) < 0)
@@ -42,6 +46,18 @@ def settle(state: State, rules: Rules) -> None:
     for key, found in claims.items():
         _conclude(state, rules.filters, key, found, refused)
     state.settling = False
+
+
+def _without_lost(state: State, seats: Seats, service: Service, claims: Claims) -> Group | None:
+    """Make claims of what was on hosts that left the fleet. Returns the rest; None if that needs a look at each."""
+    group = state.request.current.groups[service.name]
+    known = [(slot, host) for slot, host in zip(group.slots, group.hosts) if host in state.by_name]
+    if not group.distinct or len(known) == len(group.slots) or not seats.wanted(service, group):
+        return None
+    for slot, host in zip(group.slots, group.hosts):
+        if host not in state.by_name:
+            claims[(service.name, slot)] = [host]
+    return Group([slot for slot, _host in known], [host for _slot, host in known], True)
 
 
 def _seat(rules: Rules, service: Service, entries: list[Held], claims: Claims, crowded: set[str]) -> None:

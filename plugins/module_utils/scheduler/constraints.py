@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from functools import lru_cache
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple, Union
 
 from .patterns import LONGEST_VALUE
@@ -130,6 +131,8 @@ def column(key: str, nodes: Iterable[Node]) -> list[str | None]:
     if key.startswith(NODE_LABEL):
         name = key[len(NODE_LABEL) :]
         return [node.labels.get(name) for node in nodes]
+    if key in ATTRIBUTES:
+        return [text or None for text in map(attrgetter(ATTRIBUTES[key]), nodes)]
     return [*map(_reader(key), nodes)]
 
 

@@ -27,16 +27,23 @@ class Reasons:
         """The reason of what runs on a host and still suits it: one value for all of them."""
         return _stays(node, f"runs on {node.name}, which still suits it")
 
-    def tell(self, service: Service, items: list[tuple[Slot, Node]], reasons: dict[str, dict[str, Any]]) -> None:
-        """Add the reasons of all replicas of a service."""
+    def together(self, service: Service) -> tuple[list[Slot], list[str]] | None:
+        """The slots and hosts of a service whose replicas are all new and have no story; None if any may have one."""
         batch = self.state.facts.batches.get(service.name)
-        if batch is None or self.state.evicted or service.volumes or len(batch.slots) < len(items):
-            reasons.update({f"{service.name}.{slot}": self.of(service, slot, node) for slot, node in items})
+        if batch is None or self.state.evicted or service.volumes:
+            return None
+        whole = len(batch.slots) == len(self.state.places[service.name])
+        return (batch.slots, batch.hosts[: len(batch.slots)]) if whole else None
+
+    def tell(self, service: Service, slots: list[Slot], reasons: dict[str, dict[str, Any]]) -> None:
+        """Add the reasons of all replicas of a service."""
+        places, batch = self.state.places[service.name], self.state.facts.batches.get(service.name)
+        if batch is None or self.together(service) is None:
+            reasons.update({f"{service.name}.{slot}": self.of(service, slot, places[slot]) for slot in slots})
             return
         self._batch(service, batch, reasons)
         if len(batch.hosts) == len(batch.slots):
-            slot, node = items[-1]
-            reasons[f"{service.name}.{slot}"] = self.of(service, slot, node)
+            reasons[f"{service.name}.{slots[-1]}"] = self.of(service, slots[-1], places[slots[-1]])
 
     def _batch(self, service: Service, batch: Batch, reasons: dict[str, dict[str, Any]]) -> None:
         """What of() says of replicas that are new and have no story, all of a service at once: most of a first plan."""

@@ -64,6 +64,7 @@ class Filters:
         self._disliked: dict[tuple[Toleration, ...], dict[int, int]] = {}
         self._equipped: dict[int | str, int] = {}
         self._liked: dict[tuple[Toleration, ...], int] = {}
+        self._open: dict[int, tuple[Service, int]] = {}  # by identity, which lasts as long as the service is kept
         self._nodes: dict[int, list[Node]] = {}
         self._sizes: dict[int, int] = {}
         self._flags: dict[int, bytes] = {}
@@ -123,10 +124,16 @@ class Filters:
 
     def open(self, service: Service) -> int:
         """The hosts that may get a new replica, as far as filters up to volumes say."""
+        known = self._open.get(id(service))
+        if known is not None:
+            return known[1]
         mask = self.allowed(service) & self.active
         if self._taints:
             mask &= self.tolerated(service)
-        return mask & self.home(service) if service.volumes else mask
+        if service.volumes:  # they may be made during a run
+            return mask & self.home(service)
+        self._open[id(service)] = service, mask
+        return mask
 
     def legal(self, service: Service) -> int:
         """The hosts where a replica that runs may stay, as far as filters up to volumes say."""

@@ -33,7 +33,11 @@ class HostPorts:
 
     def add(self, port: Port) -> None:
         """Bind a port."""
-        self._bound.setdefault((port.protocol, port.port), set()).add(port.address)
+        key, bound = (port.protocol, port.port), self._bound
+        if key in bound:
+            bound[key].add(port.address)
+        else:
+            bound[key] = {port.address}
 
     def drop(self, port: Port) -> None:
         """Give a port back."""

@@ -119,12 +119,13 @@ def _places(state: State) -> tuple[list[dict[str, Any]], dict[str, dict[str, Any
     staying = {node.name: why.stays(node) for node in state.nodes} if state.request.current else {}
     for name in state.places.names:
         group = state.places.whole.get(name)
-        slots, hosts = (group.slots, group.hosts) if group else _sorted(state.places[name], name in kept)
+        service = state.services[name]
+        known = (group.slots, group.hosts) if group else why.together(service)
+        slots, hosts = known or _sorted(state.places[name], name in kept)
         found = [{"service": name, "slot": slot, "node": host} for slot, host in zip(slots, hosts)]
         placements += found
         if not group and (name in state.facts.batches or name in state.facts.services or name in kept):
-            places = state.places[name]
-            why.tell(state.services[name], [(slot, places[slot]) for slot in slots], reasons)
+            why.tell(service, slots, reasons)
         else:
             reasons.update(zip(map(f"{name}.".__add__, map(str, slots)), map(staying.__getitem__, hosts)))
         for placement in found if name in granted else ():

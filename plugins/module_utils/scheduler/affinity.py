@@ -117,6 +117,24 @@ class Relations:
                         found[at] = found.get(at, 0) + weight
         return found
 
+    def against(self, service: Service, node: Node) -> Iterator[tuple[str, Affinity]]:
+        """(who has it, the required affinity to other services) for each one that keeps the service off a host."""
+        bit, counts = 1 << node.index, self.state.counts
+        for one in service.affinities:
+            if one.required and not one.anti:
+                hosts = self.hosts_of(one)
+                alone = not hosts and service.name in self.targets(one)
+                if not (alone or self.domains.around(one.domain, hosts) & bit):
+                    yield service.name, one
+        for owner in self.state.request.services:
+            for one in owner.affinities:
+                if one.required and one.anti:
+                    names = self.targets(one)
+                    far = names if owner is service else [owner.name] if service.name in names else []
+                    others = [name for name in far if name != service.name and name in self.state.services]
+                    if any(self.around(one.domain, counts[name]) & bit for name in others):
+                        yield owner.name, one
+
     def failures(self, service: Service, node: Node) -> Iterator[Failure]:
         """What affinities have against a host, in words."""
         bit = 1 << node.index

@@ -7,19 +7,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from .filters import AVAILABILITY, CONSTRAINTS, FILTERS, RESOURCES, TAINTS, Failure
+from .filters import FILTERS, Failure
 from .gates import Rules
-from .model import Node, Service, Slot
+from .model import Key, Node, Service, Slot
+from .smallest import Misses, Smallest
 from .state import State
 from .strategies import STRATEGIES, WORDS, share_after
 
 NEAREST = 3
-Misses = list[tuple[Node, list[Failure]]]
+Waiting = dict[Key, list[Node]]  # no home although there is room: the hosts that may have it; [] for a job in line
 
 
-def explain(state: State, rules: Rules, reasons: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """{service.slot: {decision, node, filters, candidates, why}} of what options.explain names; nearest and
-    smallest_change too where there is no home."""
+def explain(state: State, rules: Rules, reasons: dict[str, dict[str, Any]], waiting: Waiting) -> dict[str, Any]:
+    """{service.slot: {decision, node, filters, candidates, why}} of what options.explain names; nearest,
+    smallest_change (in words) and changes (as data) too where there is no home."""
     found: dict[str, Any] = {}
     for name in state.request.options.explain:
         told = reasons.get(name)
@@ -29,6 +30,9 @@ def explain(state: State, rules: Rules, reasons: dict[str, dict[str, Any]]) -> d
             found[name] = {**nothing, "why": f"{name} is not wanted"}
         else:
             found[name] = _one(state, rules, *owner, told or {})
+            key = (owner[0].name, owner[1])
+            if key in waiting:
+                found[name].update(_in_line(state, key, waiting[key], found[name]))
     return found
 
 
@@ -69,7 +73,9 @@ def _one(state: State, rules: Rules, service: Service, slot: Slot, told: dict[st
     if node is None:
         near = sorted(misses, key=_distance)[:NEAREST]
         result["nearest"] = [{"node": one.name, "misses": [_miss(each) for each in failures]} for one, failures in near]
-        result["smallest_change"] = _change(service, near)
+        result["changes"], result["smallest_change"] = [], "none: plan again"
+        if not able:
+            result["changes"], result["smallest_change"] = Smallest(rules, service, gates).find(misses)
     elif counted:
         state.place(service, slot, node)
         state.held.pop((key, node.name))
@@ -118,21 +124,23 @@ def _miss(failure: Failure) -> dict[str, str]:
     return {"filter": failure.filter, "needs": failure.needs, "has": failure.has, "words": failure.words}
 
 
-def _change(service: Service, near: Misses) -> str:
-    """What would have to be different for one more replica to fit, in words."""
-    if not near:
-        return "add a host"
-    node, failures = near[0]
-    parts = []
-    for one in failures:
-        if one.filter == RESOURCES:
-            parts.append(f"free on {node.name} what it lacks: it {one.words}")
-        elif one.filter == AVAILABILITY:
-            parts.append(f"make {node.name} active: it {one.words}")
-        elif one.filter == TAINTS:
-            parts.append(f"let {service.name} tolerate a taint: {node.name} {one.words}")
-        elif one.filter == CONSTRAINTS:
-            parts.append(f"give {node.name} what it lacks, or drop the constraint: it {one.words}")
-        else:
-            parts.append(f"lift {one.filter} for {node.name}: it {one.words}")
-    return "; ".join(parts)
+def _in_line(state: State, key: Key, suspects: list[Node], told: dict[str, Any]) -> dict[str, Any]:
+    """The smallest change for what has no home for another reason than room."""
+    change: dict[str, Any] = {"what": "concurrent", "service": key[0], "to": _turn(state, key)}
+    words = f"wait until others of {key[0]} are done, or let {change['to']} run at once"
+    if suspects:
+        names = [node.name for node in suspects]
+        change = {"what": "assume_lost", "nodes": names}
+        words = f"wait until {' and '.join(names)} answered, or give up what is dead (stowage_assume_lost)"
+        if key[1] == names[0]:
+            return {"changes": [], "smallest_change": f"wait until {names[0]} answers"}
+    if not told["changes"]:
+        return {"changes": [change], "smallest_change": words}
+    return {"changes": [change, *told["changes"]], "smallest_change": f"{words}; and {told['smallest_change']}"}
+
+
+def _turn(state: State, key: Key) -> int:
+    """How many must run at once for a slot of a job to be among them."""
+    service, placed = state.services[key[0]], state.places[key[0]]
+    before = [slot for slot in range(1, service.replicas + 1) if slot not in placed and slot <= int(key[1])]
+    return len(placed) + len(before)

@@ -12,7 +12,7 @@ from .asked import explain
 from .explain import Explainer, Reasons, held_entry, waiting_entry
 from .filters import Filters
 from .gates import Rules
-from .model import SHARE, Node, Slot
+from .model import SHARE, Key, Node, Slot
 from .placement import Placer, missing, waiting
 from .reading import read, slot_key
 from .repair import preempt, rebalance, repair
@@ -77,7 +77,8 @@ def _schedule(state: State) -> dict[str, Any]:
     unplaced += [waiting_entry(state, key) for key in late]
     result = _result(state, sorted(unplaced, key=_order))
     if state.request.options.explain:
-        result["explain"] = explain(state, rules, result["reasons"])
+        waits: dict[Key, list[Node]] = {**held, **{key: [] for key in late}}
+        result["explain"] = explain(state, rules, result["reasons"], waits)
     return result
 
 

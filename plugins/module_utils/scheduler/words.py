@@ -19,6 +19,17 @@ def amount(name: str, number: int) -> str:
     return f"{number // unit}.{number % unit:0{digits}d}".rstrip("0").rstrip(".")
 
 
+def at_least(name: str, number: int) -> str:
+    """The same, rounded up: as much as this is enough."""
+    if name != MEMORY:
+        return amount(name, number)
+    for unit, _name in UNITS:
+        if number >= unit:
+            tenth = -(-unit // 10)
+            return _size(-(-number // tenth) * tenth) if number % unit else _size(number)
+    return _size(number)
+
+
 def amount_pair(name: str, one: int, other: int) -> tuple[str, str]:
     """Two amounts; in bytes where rounding would make different ones look the same."""
     words = amount(name, one), amount(name, other)

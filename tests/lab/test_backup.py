@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import time
 
 import pytest
@@ -112,6 +113,36 @@ def test_the_host_is_lost_and_the_volume_comes_back_on_another(db):
     assert "is gone from there" in db.deploy().text
     volume("restore", db, "-e", "confirm=shop_data", "-e", f"host={node}").ok()
     assert (home(db)[0], rows(db)) == (node, [7])
+    assert db.deploy().ok().changed == 0
+
+
+@pytest.mark.parametrize(
+    ("verb", "moment", "later"),
+    [("backup", "save it while", 4), ("restore", "bring the snapshot", 0.5), ("restore", "lock, stop", 0.5)],
+)
+def test_killed_at_a_step_the_database_runs_and_the_next_one_works(db, verb, moment, later):
+    keeper = other(db, home(db)[0])
+    repository(db, f"{keeper}:/srv/backups")
+    sql(db, "insert into told values (1)")
+    if verb == "restore":
+        volume("backup", db).ok()
+    process = db.start(verb, "-e", "volume=shop_data", "-e", "confirm=shop_data")
+    for line in process.stdout:
+        if re.search(rf"^  n\d: {moment}", line):
+            time.sleep(later)
+            os.killpg(process.pid, signal.SIGKILL)
+            break
+    process.stdout.close()
+    assert process.wait(60) == -signal.SIGKILL, "it was over before it could be killed"
+    time.sleep(5)
+    db.deploy().ok()
+    assert rows(db) == [1]
+    # What was restored half-way is used again; the data from before, once there, is only removed by hand.
+    state = db.shell(home(db)[0], "cat /var/lib/stowage/volumes.json")
+    if "retired" in state:
+        db.shell(home(db)[0], "docker volume rm shop_data.before")
+    volume(verb, db, "-e", "confirm=shop_data").ok()
+    assert rows(db) == [1]
     assert db.deploy().ok().changed == 0
 
 

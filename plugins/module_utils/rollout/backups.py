@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from ..errors import Problem, show
 from ..storage.backups import DIRECTORY, HOST, Repository
 from ..storage.generations import INCOMING, LIVE, RETIRED, copies, settled
+from ..storage.slots import names
 from . import moving
 from .moving import NEVER, Results, Step, World
 from .plan import plan
@@ -171,11 +172,17 @@ def _snapshot(world: World, wish: Wish, problems: list[Problem]) -> Mapping[str,
 
 def _hook(world: World, volume: str) -> dict[str, Any]:
     """{dump, load} of the volume, {} if it states none."""
-    for service in moving.users_of(world, volume):
+    for service in _users(world, volume):
         for mount in service["volumes"]:
-            if mount["name"] == volume and mount.get("backup"):
+            if volume in names(service, mount["name"]).values() and mount.get("backup"):
                 return dict(mount["backup"])
     return {}
+
+
+def _users(world: World, volume: str) -> list[Mapping[str, Any]]:
+    """The Services that mount the volume, in one slot or in all."""
+    services = world.compiled["services"]
+    return [one for one in services if any(volume in names(one, m["name"]).values() for m in one["volumes"])]
 
 
 def _host_problems(world: World, wish: Wish, case: _Case) -> list[Problem]:
@@ -230,12 +237,12 @@ def _placement_problems(world: World, wish: Wish, case: _Case) -> list[Problem]:
             volumes = [*others, {"name": wish.volume, "driver": "local", "stack": "", "labels": {}}]
             claims.add(wish.volume)
         seen[node] = {**one, "volumes": volumes, "volume_claims": sorted(claims), "volume_states": states}
-    names = {one["name"] for one in moving.users_of(world, wish.volume)}
+    users = {one["name"] for one in moving.users_of(world, wish.volume)}
     made = plan(world.fleet, world.compiled, seen, world.digests)
     return [
         Problem("STW-PLACEMENT", f"{c['service']} on {case.node}", safe(c["reason"]), "mend that, or name another host")
         for c in made["changes"]
-        if c["service"] in names and c["change"] == "blocked"
+        if c["service"] in users and c["change"] == "blocked"
     ]
 
 
@@ -275,7 +282,7 @@ def _words(mode: str, case: _Case) -> str:
 
 
 def _share(world: World, wish: Wish, case: _Case) -> dict[str, Any]:
-    users, claim = moving.users_of(world, wish.volume), (world.looks[case.node].get("claim") or {})
+    users, claim = _users(world, wish.volume), (world.looks[case.node].get("claim") or {})
     repository = wish.repository.on(case.node)
     stack = str(claim.get("stack") or (users[0]["stack"] if users else ""))
     older = [copy.generation for copy in copies(world.observations).get(wish.volume, ()) if copy.state != INCOMING]

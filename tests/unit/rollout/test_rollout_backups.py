@@ -133,6 +133,16 @@ def test_what_cannot_be_is_refused_before_anything_is_touched(given, asked, told
     assert told in "\n".join(str(problem) for problem in decided["problems"])
 
 
+def test_a_volume_of_one_slot_has_its_service_s_command():
+    given = world()
+    mounted = {**volume("db-{{.Task.Slot}}"), "backup": HOOK}
+    given.observations["n1"]["volumes"][0]["name"] = "db-2"
+    named = given._replace(compiled=compiled(service("db", replicas=2, volumes=[mounted])))
+    decided = backups.decide(named, wish(volume="db-2"))
+    assert decided["problems"] == []
+    assert decided["steps"][0]["hosts"]["n1"]["dump"] == ["pg_dump"]
+
+
 def test_who_lists_the_snapshots():
     assert [backups.reader(wish(), node, "n1") for node in ("n1", "n2", "n3")] == ["", "/srv/backups", ""]
     store = wish(repository=Repository("store", "", "s3:x"))

@@ -196,3 +196,26 @@ def test_no_name_leads_out_of_the_records_directory(tmp_path):
         with pytest.raises(OSError, match="no name of a release record"):
             releases.write(Paths(str(tmp_path)), [{"stack": stack, "name": name, "text": ""}])
     assert json.dumps(releases.listed(Paths(str(tmp_path)))) == "{}"
+
+
+def test_a_config_that_is_a_template_is_kept_as_one_and_live_configs_are_kept_too():
+    mounted = {"kind": "config", "name": "c", "target": "/c", "digest": "of-template"}
+    one = service("web")
+    one = {
+        **one,
+        "template": {**one["template"], "files": [mounted]},
+        "live": {"signal": "", "files": {"/d": "of-live"}},
+    }
+    template = {"driver": "jinja2", "env": {"REGION": "eu"}, "values": {}}
+    files = {
+        "of-template": {"kind": "config", "name": "c", "raw": "{{ env.REGION }}", "template": template},
+        "of-live": {"kind": "config", "name": "d", "raw": "d"},
+        "unused": {"kind": "config", "name": "e", "raw": "e"},
+    }
+    fleet = Recorded()
+    fleet.deploy(one, files=files)
+    (record,) = [json.loads(text) for text in fleet.texts.values()]
+    assert record["files"] == {
+        "of-template": {"kind": "config", "name": "c", "template": template, "content": "{{ env.REGION }}"},
+        "of-live": {"kind": "config", "name": "d", "content": "d"},
+    }

@@ -15,6 +15,7 @@ from .depending import check_dependencies
 from .findings import Findings
 from .keys import nearest
 from .placement import check_placement
+from .ports import is_range, span
 
 NAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?")
 _OBJECT = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}")
@@ -147,12 +148,15 @@ def _networks(findings: Findings, networks: Mapping[str, Any]) -> None:
 
 def _published(findings: Findings, services: Mapping[str, Any]) -> None:
     """A published port belongs to one service, unless both keep to their own hosts (mode host)."""
-    taken: dict[tuple[int, str], tuple[str, str]] = {}
+    taken: dict[tuple[int, str], tuple[str, str, bool]] = {}
     for name, service in services.items():
         for index, port in enumerate(service.get("ports", ())):
-            key = (port.get("published", 0), port.get("protocol", "tcp"))
-            mine = (name, port.get("mode", "ingress"))
-            other = taken.setdefault(key, mine) if key[0] else None
-            if other and other is not mine and (other[0] == name or "ingress" in (other[1], mine[1])):
-                reason = f"port {key[0]}/{key[1]} is already published by {show(other[0])}"
-                findings.add(("services", name, "ports", index), "STW-PORT", reason, "publish another port", port)
+            (first, last), protocol = span(port), port.get("protocol", "tcp")
+            mine = (name, port.get("mode", "ingress"), is_range(port))
+            for number in range(first, last + 1) if first else ():
+                other = taken.setdefault((number, protocol), mine)
+                own = other[0] == name and not (other[2] or mine[2])  # of a range another port may be left
+                if other is not mine and (own or "ingress" in (other[1], mine[1])):
+                    reason = f"port {number}/{protocol} is already published by {show(other[0])}"
+                    findings.add(("services", name, "ports", index), "STW-PORT", reason, "publish another port", port)
+                    break

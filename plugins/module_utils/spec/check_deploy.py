@@ -15,6 +15,7 @@ from .findings import Findings
 from .health import check_health
 from .keys import nearest
 from .placement import beyond_swarm
+from .ports import is_range, span
 from .short import PROTOCOLS
 from .units import parse_cpus
 
@@ -143,28 +144,32 @@ def _update(findings: Findings, path: tuple[Any, ...], update: Mapping[str, Any]
 
 
 def host_ports(service: Mapping[str, Any]) -> list[int]:
-    """Fixed host ports (mode host) of a service in normal form."""
+    """Host ports (mode host) of a service in normal form that a replica holds; of a range, the first."""
     ports = service.get("ports", ())
-    return [port["published"] for port in ports if port.get("mode") == "host" and port.get("published")]
+    return [span(port)[0] for port in ports if port.get("mode") == "host" and port.get("published")]
 
 
 def _ports(findings: Findings, name: str, service: Mapping[str, Any]) -> None:
     for index, port in enumerate(service.get("ports", ())):
         at = ("services", name, "ports", index)
-        target, published = port.get("target", 0), port.get("published", 0)
+        target, (published, last) = port.get("target", 0), span(port)
         protocol = port.get("protocol", "tcp")
         if not (1 <= target <= 65535 and 0 <= published <= 65535):
             reason = f"target {show(target)}, published {show(published)}: not both from 1 to 65535"
             findings.add(at, "STW-PORT", reason, "give ports in this range", port)
+        if is_range(port) and port.get("mode") != "host":
+            reason = f"published {show(port['published'])} is any one free port of a host, and mode is ingress"
+            fix = f'write mode: host; or "{port["published"]}:{target}" as text, which publishes all of them'
+            findings.add(at, "STW-PORT", reason, fix, port)
         if protocol not in PROTOCOLS or port.get("mode", "ingress") not in ("ingress", "host"):
             reason = f"protocol {show(protocol)}, mode {show(port.get('mode', 'ingress'))}"
             findings.add(at, "STW-PORT", reason, f"write {', '.join(PROTOCOLS)}; ingress or host", port)
         if not _address(port.get("host_ip", "::")):
             reason = f"host_ip {show(port['host_ip'])} is no address"
             findings.add(at, "STW-PORT", reason, "write an IP address of the hosts", port)
-        holder = RESERVED_PORTS.get((published, protocol))
-        if holder:
-            reason = f"port {published}/{protocol} of the hosts belongs to {holder}"
+        held = next((at for at in RESERVED_PORTS if at[1] == protocol and published <= at[0] <= last), None)
+        if held:
+            reason = f"port {held[0]}/{protocol} of the hosts belongs to {RESERVED_PORTS[held]}"
             findings.add(at, "STW-PORT", reason, "publish another port", port)
 
 

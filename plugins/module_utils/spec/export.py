@@ -13,6 +13,7 @@ from ..canonical import plain
 from .document import resolve
 from .keys import REFUSES, children
 from .merge import SECTIONS
+from .ports import is_range
 
 try:
     import yaml
@@ -99,8 +100,8 @@ def _taken(key: str, value: Any) -> Any:
     if key == "depends_on":
         return list(value)
     if key == "ports":
-        # A port of one address would be open on all of them: not published is safer.
-        value = [port for port in value if "host_ip" not in port]
+        # A port of one address would be open on all of them: not published is safer. Swarm knows no choice of a range.
+        value = [port for port in value if "host_ip" not in port and not is_range(port)]
     return _known(row.form, value) or None if value != {} else value
 
 

@@ -12,6 +12,7 @@ from ..errors import show
 from .config_templates import DRIVERS
 from .document import KeyPath
 from .interpolation import Substituted
+from .ports import RANGE, port_range
 from .reader import DROP, Reader, form, literal
 from .units import format_duration, go_number, parse_cpus, parse_duration, parse_size
 
@@ -105,8 +106,11 @@ def _cast(text: str) -> Any:
 
 @form("published")
 def read_published(reader: Reader, path: KeyPath, value: Any) -> Any:
-    """A port number; Compose writes it as text."""
+    """A port number; Compose writes it as text. `8000-8010` is any one free port of these."""
     if isinstance(value, str):
+        if RANGE.fullmatch(literal(value)):
+            found = port_range(reader, path, literal(value))
+            return DROP if found is None else found[0] if found[0] == found[1] else f"{found[0]}-{found[1]}"
         value = _cast(literal(value))
     return read_int(reader, path, value)
 

@@ -146,7 +146,7 @@ device_write_iops[].rate | applied | amount | refuses | applies | as Compose
         "services.*.ports[]",
         """
 target | applied | int | applies | applies | as Swarm
-published | applied | published | applies, numbers | applies | as Swarm; text is read as a number
+published | applied | published | applies, numbers | applies | or a range with mode host: any free one
 protocol | applied | string | applies | applies | tcp, udp, sctp
 mode | applied | string | applies | applies | ingress or host
 name | warned | string | refuses | information | no effect

@@ -11,9 +11,9 @@ from ..errors import show
 from .document import KeyPath, read_file
 from .forms import absolute, pairs, read_int, read_string, read_strings
 from .interpolation import Substituted
+from .ports import port_range
 from .reader import DROP, Entry, Reader, form, literal
 
-MAX_RANGE = 1000
 PROTOCOLS = ("tcp", "udp", "sctp")
 _PORT = re.compile(
     r"(?:(?P<ip>\[[0-9a-fA-F:.]*\]|[0-9]+\.[0-9.]+):)?"
@@ -161,7 +161,7 @@ def _env_file(reader: Reader, path: KeyPath, item: Any) -> dict[str, str | None]
 
 @form("ports")
 def read_ports(reader: Reader, path: KeyPath, value: Any) -> Any:
-    """A list of {target, published, protocol, mode}; a range gives one entry per port."""
+    """A list of {target, published, protocol, mode}; a short range gives one entry per port, as in Swarm."""
     if not isinstance(value, list):
         return reader.type_error(path, value, "a list", "start each port with a dash")
     made: list[Entry] = []
@@ -213,16 +213,11 @@ def _of_one_host(port: dict[str, Any]) -> dict[str, Any]:
 
 
 def _range(reader: Reader, path: KeyPath, text: str | None) -> list[int] | None:
-    """The ports of 8000 or 8000-8010; None (and a problem) if there are none or too many."""
+    """The ports of 8000 or 8000-8010, [] of nothing; None (and a problem) if there are none or too many."""
     if not text:
         return []
-    first, _dash, last = text.partition("-")
-    start, end = int(first), int(last or first)
-    if start < 1 or end < start or end > 65535 or end - start >= MAX_RANGE:
-        reason = f"{show(text)} is outside 1 to 65535, reversed or longer than {MAX_RANGE} ports"
-        reader.refuse(path, "STW-PORT", reason, "write the lower port first; leave out what is not published")
-        return None
-    return list(range(start, end + 1))
+    found = port_range(reader, path, text)
+    return None if found is None else list(range(found[0], found[1] + 1))
 
 
 @form("mounts")

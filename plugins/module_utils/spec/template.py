@@ -9,6 +9,7 @@ from typing import Any
 
 from .check_rights import host_network
 from .fixed import fixed_address
+from .ports import span
 from .units import parse_cpus, parse_size, seconds
 
 # Taken over as they stand, when stated.
@@ -59,10 +60,12 @@ def published(service: Mapping[str, Any], normal: Mapping[str, Any]) -> list[dic
 
 
 def _full_port(port: Mapping[str, Any]) -> dict[str, Any]:
-    """A port with every key stated; published 0 is none."""
+    """A port with every key stated; published 0 is none, published_end the last of a range."""
+    first, last = span(port)
     made = {
         "target": port["target"],
-        "published": port.get("published", 0),
+        "published": first,
+        **({"published_end": last} if last > first else {}),
         "protocol": port.get("protocol") or "tcp",
         "mode": port.get("mode") or "ingress",
     }

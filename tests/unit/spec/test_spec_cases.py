@@ -91,6 +91,7 @@ DOCKER_REFUSES = {
     "compose_shorthands",  # name, scale, ...
     "configs_and_secrets",  # configs.content
     "extends_and_include",
+    "port_ranges",  # published as text
     "what_the_host_gives",  # group_add, ...
 }
 

@@ -169,3 +169,17 @@ def options():
             {"rebalance": {"max_moves": 3, "stateful": True}},
         ]
     )
+
+
+def shuffled(value, chaos):
+    """The same value with its mappings and lists in another order, but for lists whose order means something."""
+    if isinstance(value, dict):
+        items = [(key, shuffled(content, chaos)) for key, content in value.items()]
+        chaos.shuffle(items)
+        return dict(items)
+    if isinstance(value, list):
+        items = [shuffled(content, chaos) for content in value]
+        if not any(isinstance(item, dict) and "spread" in item for item in items):
+            chaos.shuffle(items)
+        return items
+    return value

@@ -316,61 +316,43 @@ def repair(folder, names, draws):
     """roadef-2012: one machine dies. Greedy placement against the same with repair."""
     rows, greedy_all, ours_all = [], 0, 0
     for name in names:
-        instance = roadef.Instance(folder / name)
-        greedy, ours, extra, seconds, broken, dependent = 0, 0, 0, [], [], 0
-        for machine in instance.draws(draws):
-            fleet_now = instance.without(machine)
-            lost = sum(entry["node"] == machine for entry in instance.current)
-            greedy += len(schedule(*fleet_now, {"repair_moves": 0})["unplaced"])
-            took, result = timed(lambda f=fleet_now: schedule(*f, {}))
-            seconds.append(took)
-            ours += len(result["unplaced"])
-            extra += sum(move["to"] is not None for move in result["moves"]) + len(result["unplaced"]) - lost
-            broken += violations(*fleet_now, {}, result)
-            dependent += instance.broken(result["placements"])[2] > 0
-        cut = 1 - ours / greedy if greedy else None
-        case = f"{name}, {draws} draws"
-        told = f"{cut:.0%} cut" if greedy else "nothing to cut"
-        # With nothing to cut, whatever we leave without a home would be worse than greedy.
-        numbers = {"extra_moves": extra, "dependency_lost": dependent, "margin": min(cut / 0.8, 2) if cut else None}
-        rows.append(
-            row(
-                "roadef, unplaced",
-                case,
-                f"{ours} ({extra} extra moves)",
-                f"{greedy} greedy",
-                told,
-                "cut by 80 %",
-                ours <= 0.2 * greedy,
-                **numbers,
-            )
-        )
-        slow = max(seconds)
-        rows.append(
-            row(
-                "roadef, time of the slowest",
-                case,
-                f"{slow:.2f} s",
-                "",
-                "",
-                "<= 1 s",
-                slow <= 1,
-                margin=1 / slow,
-                median=median(seconds),
-            )
-        )
-        rows.append(row("roadef, rules broken", case, len(broken), "", "", "0", not broken, violations=broken[:20]))
+        greedy, ours, found = repair_one(roadef.Instance(folder / name), f"{name}, {draws} draws", draws)
+        rows += found
         greedy_all, ours_all = greedy_all + greedy, ours_all + ours
-    told = f"{1 - ours_all / greedy_all:.0%} cut" if greedy_all else "nothing to cut"
-    rows.append(
-        row(
-            "roadef, unplaced",
-            "all together",
-            ours_all,
-            f"{greedy_all} greedy",
-            told,
-            "cut by 80 %",
-            ours_all <= 0.2 * greedy_all,
-        )
+    return [*rows, cut_row("all together", greedy_all, ours_all, ours_all)]
+
+
+def repair_one(instance, case, draws):
+    """(unplaced by greedy, unplaced with repair, rows) over the deaths of some machines of one instance."""
+    greedy, ours, extra, seconds, broken, dependent = 0, 0, 0, [], [], 0
+    for machine in instance.draws(draws):
+        fleet_now = instance.without(machine)
+        lost = sum(entry["node"] == machine for entry in instance.current)
+        greedy += len(schedule(*fleet_now, {"repair_moves": 0})["unplaced"])
+        took, result = timed(lambda f=fleet_now: schedule(*f, {}))
+        seconds.append(took)
+        ours += len(result["unplaced"])
+        extra += sum(move["to"] is not None for move in result["moves"]) + len(result["unplaced"]) - lost
+        broken += violations(*fleet_now, {}, result)
+        dependent += instance.broken(result["placements"])[2] > 0
+    cut = 1 - ours / greedy if greedy else None
+    # With nothing to cut, whatever we leave without a home would be worse than greedy.
+    numbers = {"extra_moves": extra, "dependency_lost": dependent, "margin": min(cut / 0.8, 2) if cut else None}
+    slow = max(seconds)
+    timing = {"margin": 1 / slow, "median": median(seconds)}
+    return (
+        greedy,
+        ours,
+        [
+            cut_row(case, greedy, ours, f"{ours} ({extra} extra moves)", **numbers),
+            row("roadef, time of the slowest", case, f"{slow:.2f} s", "", "", "<= 1 s", slow <= 1, **timing),
+            row("roadef, rules broken", case, len(broken), "", "", "0", not broken, violations=broken[:20]),
+        ],
     )
-    return rows
+
+
+def cut_row(case, greedy, ours, shown, **numbers):
+    """How much of what greedy left without a home is left with repair."""
+    told = f"{1 - ours / greedy:.0%} cut" if greedy else "nothing to cut"
+    name, bound = "roadef, unplaced", "cut by 80 %"
+    return row(name, case, shown, f"{greedy} greedy", told, bound, ours <= 0.2 * greedy, **numbers)

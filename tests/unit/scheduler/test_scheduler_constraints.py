@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import constraint_asking as asking
 import pytest
 from ansible_collections.stowage.fleet.plugins.module_utils.errors import StowageError
 from ansible_collections.stowage.fleet.plugins.module_utils.scheduler import schedule
@@ -19,8 +20,7 @@ NODE = {
 
 
 def fits(text, **node):
-    result = schedule([{**NODE, **node}], [{"name": "web", "constraints": [text]}])
-    return bool(result["placements"])
+    return asking.fits({**NODE, **node}, text)
 
 
 @pytest.mark.parametrize(

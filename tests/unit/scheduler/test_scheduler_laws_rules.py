@@ -10,7 +10,7 @@ from ansible_collections.stowage.fleet.plugins.module_utils.errors import Stowag
 from ansible_collections.stowage.fleet.plugins.module_utils.scheduler import schedule
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from schedule_strategies import fleets
+from schedule_strategies import fleets, shuffled
 from schedule_validator import violations
 
 FEW = settings(max_examples=40) if settings.default.max_examples <= 100 else settings()  # thorough: as the profile says
@@ -92,21 +92,8 @@ def test_repair_never_leaves_more_without_a_home(fleet):
 @given(fleets(), st.integers(0, 2**32))
 def test_order_never_matters(fleet, seed):
     chaos = random.Random(seed)
-
-    def shuffled(value):
-        if isinstance(value, dict):
-            items = [(key, shuffled(content)) for key, content in value.items()]
-            chaos.shuffle(items)
-            return dict(items)
-        if isinstance(value, list):
-            items = [shuffled(content) for content in value]
-            if not any(isinstance(item, dict) and "spread" in item for item in items):  # their order means something
-                chaos.shuffle(items)
-            return items
-        return value
-
     reference = json.dumps(planned(*fleet))
-    assert json.dumps(schedule(*(shuffled(part) for part in fleet))) == reference
+    assert json.dumps(schedule(*(shuffled(part, chaos) for part in fleet))) == reference
 
 
 @FEW

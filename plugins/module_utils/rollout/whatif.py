@@ -41,8 +41,8 @@ def scales(values: Iterable[str]) -> dict[str, str]:
 
 def what_if_lines(asked: Question, wish: Wish) -> list[str]:
     """The answer to a wish, as lines. Raises StowageError (STW-OPTION, and what the scheduler refuses)."""
-    question, words = _changed(asked, wish)
     before = answer(asked)
+    question, words = _changed(_carried_out(asked, before), wish)
     lines: list[str] = []
     after = answer(Question(*question)) if words else before
     if words:
@@ -51,6 +51,12 @@ def what_if_lines(asked: Question, wish: Wish) -> list[str]:
     if wish.survive:
         lines += _survival_lines(question, after)
     return lines
+
+
+def _carried_out(asked: Question, placed: Mapping[str, Any]) -> Question:
+    """The question once its answer is true: what would change is told of the plan, not of what runs before it."""
+    options = {key: value for key, value in asked.options.items() if key != "rebalance"}
+    return asked._replace(current=[dict(one) for one in placed["placements"]], options=options)
 
 
 def _changed(asked: Question, wish: Wish) -> tuple[whatif.Question, list[str]]:

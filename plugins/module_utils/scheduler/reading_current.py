@@ -21,6 +21,7 @@ OPTION_KEYS = frozenset(("assume_lost", "allow_moves", "unknown_missing", "rebal
 RANGE = re.compile(r"(?:.+:)?(\d{1,5})-(\d{1,5})/(tcp|udp|sctp)", re.ASCII)
 MOST_MOVES = 1_000_000
 MOST_REPAIR = 100
+MOST_SHOWN = 8  # hosts that are named where none has a near name
 
 
 def slot_key(slot: Slot) -> tuple[int, int, str]:
@@ -213,5 +214,7 @@ def _explain(reader: Reader, value: Any, services: Collection[str]) -> tuple[str
 def unknown_host(reader: Reader, name: str, place: str, nodes: Collection[str]) -> None:
     """Refuse a host that the fleet does not have, with the near names."""
     like = near(name, nodes, 3)
-    fix = f"did you mean {' or '.join(like)}?" if like else f"the fleet has {len(nodes)} hosts, none with a near name"
+    few = f"the fleet has {', '.join(sorted(nodes)) or 'no hosts'}"
+    many = f"the fleet has {len(nodes)} hosts, none with a near name"
+    fix = f"did you mean {' or '.join(like)}?" if like else few if len(nodes) <= MOST_SHOWN else many
     reader.wrong(place, f"host {show(name)} is not in the fleet", fix, "STW-HOST")

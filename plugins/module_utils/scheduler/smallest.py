@@ -140,7 +140,7 @@ class Smallest:
 
     def _unit(self, at: int) -> str:
         name = self._name(at)
-        return "of memory" if name == MEMORY else name if name == CPUS else f"of {name}"
+        return "of memory" if name == MEMORY else name
 
     def _number(self, at: int, part: int) -> float:
         """As the caller writes it: bytes, cores, pieces."""

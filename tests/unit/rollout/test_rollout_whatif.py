@@ -65,6 +65,15 @@ def test_more_hosts_and_other_scale_together():
     assert lines(fleet, wanted, add_hosts=[{"name": "new"}], scale={"shop_web": 4})[-1] == "  1 to add"
 
 
+def test_what_is_not_carried_out_yet_counts_as_if_it_were():
+    """A plan that starts everything and the fleet that it leads to give the same answers."""
+    fleet, wanted = running(web())
+    fresh = FakeFleet(("n1", "n2", "n3"))
+    for given in ({"without": "n3"}, {"add_hosts": "2"}, {"scale": "web=2"}, {"without": "n1", "survive": True}):
+        assert lines(fresh, wanted, **given) == lines(fleet, wanted, **given)
+    assert lines(fresh, wanted, add_hosts="2") == ["WHAT IF  with 2 more hosts like n1", "  nothing changes"]
+
+
 def test_volumes_of_a_lost_host_are_lost():
     fleet, wanted = running(service("db", volumes=[volume("data")]))
     node = fleet.plan(wanted)["reasons"]["shop_db.1"]["node"]

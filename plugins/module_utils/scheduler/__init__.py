@@ -3,7 +3,8 @@
 """The scheduler room: which replica runs on which host, and why. A pure function over plain values.
 
 One direction, told by scheduling.py:
-    reading*, grammar, patterns, never (input, refusals) -> volumes, staying, unseen (what holds its place)
+    reading*, grammar, patterns, never (input, refusals; quick_* what has nothing odd in it) -> volumes, staying, seats
+    (whole services at once), unseen (what holds its place)
     -> order, homes, placement (what is missing, scarce services first) -> repair (ejection, preemption, rebalance)
     -> explain, asked, conflict (why) -> the result.
 What they ask: filters (rules that hold whatever else is placed, as bit masks), gates (what one more replica needs now:

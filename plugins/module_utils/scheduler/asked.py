@@ -10,9 +10,11 @@ from typing import Any
 from .filters import FILTERS, Failure
 from .gates import Rules
 from .model import Key, Node, Service, Slot
+from .order import Order
+from .packing import Packing
 from .smallest import Misses, Smallest
 from .state import State
-from .strategies import STRATEGIES, WORDS, share_after
+from .strategies import STRATEGIES, WORDS, Rank, Ranker, leaning, share_after
 
 NEAREST = 3
 Waiting = dict[Key, list[Node]]  # no home although there is room: the hosts that may have it; [] for a job in line
@@ -68,7 +70,7 @@ def _one(state: State, rules: Rules, service: Service, slot: Slot, told: dict[st
             able.append(one)
     result: dict[str, Any] = {"decision": told.get("decision", "unplaced"), "node": node.name if node else None}
     result["filters"] = _filters(misses)
-    result["candidates"] = _candidates(state, service, node, able)
+    result["candidates"] = _candidates(rules, service, node, able)
     result["why"] = told.get("why", "")
     if node is None:
         near = sorted(misses, key=_distance)[:NEAREST]
@@ -94,14 +96,34 @@ def _filters(misses: Misses) -> list[dict[str, Any]]:
     return [found[name] for name in FILTERS if name in found]
 
 
-def _candidates(state: State, service: Service, chosen: Node | None, able: list[Node]) -> list[dict[str, Any]]:
+def _candidates(rules: Rules, service: Service, chosen: Node | None, able: list[Node]) -> list[dict[str, Any]]:
     """The chosen host and the runner-up, as things would be without the replica."""
-    rank = STRATEGIES[service.strategy](state, service)
+    state, dislike = rules.state, rules.filters.dislike(service)
+    if service.strategy == "binpack":
+        rank = _packed(rules, service)
+    else:
+        pull = rules.relations.pull(service) if service.affinities else {}
+        rank = leaning(STRATEGIES[service.strategy](state, service), dislike, pull, counted=True)
     others = sorted((node for node in able if node is not chosen), key=rank)[: 1 if chosen else 2]
-    return [_scored(state, service, node) for node in ([chosen] if chosen else []) + others]
+    return [_scored(state, service, node, rank) for node in ([chosen] if chosen else []) + others]
 
 
-def _scored(state: State, service: Service, node: Node) -> dict[str, Any]:
+def _packed(rules: Rules, service: Service) -> Ranker:
+    """Of binpack: hosts with little that only others need first, opened ones first, then those whose room suits it."""
+    packing = rules.packing
+    if packing is None:
+        packing = Packing(rules.state, rules.filters, Order(rules.state, rules.filters, rules.relations), {})
+    waste, fit = packing.waste(packing.need(service)[1], service), packing.rank(service)
+    opened = {node.index for tier in packing.tiers(service) for node in tier.open}
+
+    def rank(node: Node) -> Rank:
+        closed = node.index not in opened if opened else not node.count
+        return (waste.get(node.index, 0), int(closed), *fit(node))
+
+    return rank
+
+
+def _scored(state: State, service: Service, node: Node, rank: Ranker) -> dict[str, Any]:
     here = state.counts[service.name].get(node.index, 0)
     score = {
         "replicas_here": here,
@@ -110,6 +132,10 @@ def _scored(state: State, service: Service, node: Node) -> dict[str, Any]:
         "replicas_of_all": node.count,
     }
     used = f"{score['used_permille'] // 10} % used, {score['used_after_permille'] // 10} % with it"
+    if service.strategy == "binpack":
+        score["needed_by_others_only"], closed, misfit = rank(node)[:3]
+        score["opened"], score["misfit_permille"] = 1 - closed, abs(misfit) // 1000
+        used += ", not opened" if closed else f", its room is {score['misfit_permille']} permille off"
     words = f"{node.name}: {here} of it here, {used} ({WORDS[service.strategy]})"
     return {"node": node.name, "score": score, "words": words}
 

@@ -203,7 +203,7 @@ class Tree:
     def packing(self) -> Packing:
         """The open hosts for binpack; made when it is asked for first."""
         if self._packing is None:
-            self._packing = Packing(self.state, self.filters, self.order, self.pending)
+            self._packing = self.rules.packing = Packing(self.state, self.filters, self.order, self.pending)
         return self._packing
 
     def grow(self, service: Service, wanted: int, gates: Gates) -> tuple[Branch, bool]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from .affinity import Relations
 from .counting import BALANCE, Counter
@@ -16,6 +17,9 @@ from .model import CPUS, MEMORY, SHARE, CountRule, Node, Service
 from .state import State
 from .words import amount, amount_pair
 
+if TYPE_CHECKING:
+    from .packing import Packing
+
 Test = Callable[[Node], bool]
 
 
@@ -25,6 +29,7 @@ class Rules:
     def __init__(self, state: State, filters: Filters) -> None:
         """Over one run."""
         self.state, self.filters, self.relations = state, filters, Relations(state, filters)
+        self.packing: Packing | None = None  # of the hosts that binpack opened, if any service asked for it
         self.named = {dimension for node in state.nodes for dimension in node.devices}
         self.plain = {at for at, name in enumerate(state.request.dimensions) if name in (CPUS, MEMORY)}
         self.parts = bool(self.named) or any(

@@ -85,7 +85,7 @@ def plan(
         "warnings": _warnings(world, result),
         "expect": {node: observations[node]["objects"] for node in sorted(observations)},
         "options": {"recreate_volumes": sorted(world.options.get("recreate_volumes", ()))},
-        "steps": _steps(world, changes, endpoint_digests),
+        "steps": _steps(world, changes, {name: len(tasks) for name, tasks in placed.items()}, endpoint_digests),
     }
     return {**made, "digest": digest(made)}
 
@@ -268,14 +268,14 @@ def _leaving(world: World, changes: list[Change], placed: Placements) -> list[Ch
     return leaving_changes(ours, used, world.services)
 
 
-def _steps(world: World, changes: list[Change], endpoint_digests: Digests) -> list[Step]:
+def _steps(world: World, changes: list[Change], wanted: Mapping[str, int], endpoint_digests: Digests) -> list[Step]:
     """prepare and the waves; none when nothing changes and every host's endpoints are as they must be."""
     nodes = sorted(world.observations)
     cleaned = [change for change in changes if change["change"] == "clean"]
-    found = steps(waves(changes, world.services), cleaned, world.services, nodes, world.serving)
+    found = steps(waves(changes, world.services, wanted), cleaned, world.services, nodes, world.serving)
     if not any(step["phase"] == "endpoints" for step in found):
-        wanted = endpoint_digests(world.serving)
-        drifted = [node for node in nodes if world.observations[node]["endpoints"]["digest"] != wanted[node]]
+        told = endpoint_digests(world.serving)
+        drifted = [node for node in nodes if world.observations[node]["endpoints"]["digest"] != told[node]]
         found = number([endpoints_step(1, drifted, []), *found]) if drifted else found
     if not found:
         return []

@@ -16,6 +16,7 @@ from .findings import Findings
 from .keys import nearest
 from .placement import check_placement
 from .ports import is_range, span
+from .rolling import check_rolling
 
 NAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?")
 _OBJECT = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}")
@@ -43,6 +44,7 @@ def check(normal: Mapping[str, Any]) -> list[Problem]:
     _networks(findings, normal.get("networks") or {})
     fixed.check(findings, normal)
     check_dependencies(findings, services)
+    check_rolling(findings, services)
     _published(findings, {name: item for name, item in services.items() if not host_network(item, normal)})
     return findings.problems
 

@@ -15,7 +15,6 @@ from ..errors import SHOWN_CHARACTERS, Problem, raise_all, show
 from .bake import bakes, pinned
 from .check import NAME, check
 from .check_container import file_target
-from .check_deploy import host_ports
 from .check_rights import host_network
 from .config_golang import TemplateMistake
 from .config_templates import described, identity
@@ -25,13 +24,13 @@ from .fixed import idle_subnets
 from .health import compile_health
 from .live import split_live
 from .placement import compile_placement
+from .rolling import compile_update, versions
 from .template import container_template, published
 from .units import parse_cpus, seconds
 
 ReadFile = Callable[[str], bytes]
 SecretDigest = Callable[[str, str, bytes], str]
 DEFAULT_DRAIN = 2.0
-DEFAULT_MONITOR = 5.0
 LEAST_READY_TIMEOUT = 60.0
 LONGEST_JOB = 600.0  # seconds that others wait for the end of a service, if it does not say
 MAX_FILE = {"secret": 500 * 1024, "config": 1000 * 1024}  # bytes, as in Swarm
@@ -61,7 +60,9 @@ def compile_services(
     wanted = bakes(normal, base_dir, source.read, findings)
     images = pinned(wanted, getattr(normal, "given", {}).get("baked", {}), findings)
     raise_all(problems + findings.problems)
-    whole = _Whole(stack, normal, files, awaited(normal["services"]), _linked(normal["services"]), images)
+    stated = normal["services"]
+    jobs = versions({name: {**item, "image": images.get(name, item.get("image", ""))} for name, item in stated.items()})
+    whole = _Whole(stack, normal, files, awaited(stated), _linked(stated), images, jobs)
     services = [_service(whole, name) for name in sorted(normal["services"])]
     names = {network for service in normal["services"].values() for network in service.get("networks") or ["default"]}
     return {
@@ -184,7 +185,7 @@ class _Files:
 
 
 class _Whole(NamedTuple):
-    """What a service is compiled with: its stack, the services others wait for, what others' links call it, images."""
+    """What a service is compiled with: its stack, whom others wait for, what links call it, images, jobs of a roll."""
 
     stack: str
     normal: Mapping[str, Any]
@@ -192,6 +193,7 @@ class _Whole(NamedTuple):
     awaited: set[str]
     linked: Mapping[str, set[str]]
     images: Mapping[str, str]  # of services whose image is baked
+    jobs: Mapping[str, list[str]]  # of a job before a roll, the images of those that wait for it
 
 
 def _service(whole: _Whole, name: str) -> dict[str, Any]:
@@ -203,6 +205,8 @@ def _service(whole: _Whole, name: str) -> dict[str, Any]:
     mounted, live = split_live(stated, files.mounted(stated))
     stated = {**stated, "image": whole.images[name]} if name in whole.images else stated
     template = container_template(stack, normal, stated, mounted)
+    if name in whole.jobs:
+        template["run_for"] = whole.jobs[name]
     if must_end and not says_restart(stated) and template["restart"]["condition"] == "any":
         template["restart"] = {"condition": "none", "max_attempts": 0}
     tested = "test" in template.get("healthcheck", {}) and template["healthcheck"]["test"] != ["NONE"]
@@ -216,8 +220,8 @@ def _service(whole: _Whole, name: str) -> dict[str, Any]:
         "placement": _placement(stack, normal, stated),
         "reservations": _reservations((deploy.get("resources") or {}).get("reservations") or {}),
         "ports": published(stated, normal),
-        "update": _update(deploy.get("update_config") or {}, stated, template, tested),
-        "rollback": _update(deploy.get("rollback_config") or {}, stated, template, tested),
+        "update": {**compile_update(deploy.get("update_config") or {}, stated, tested), **(own.get("update") or {})},
+        "rollback": compile_update(deploy.get("rollback_config") or {}, stated, tested),
         "drain": seconds(own.get("drain"), DEFAULT_DRAIN),
         "depends_on": sorted({f"{stack}_{target}" for target in targets(stated, normal["services"])}),
         "labels": dict(sorted({**stated.get("labels", {}), **deploy.get("labels", {})}.items())),
@@ -230,6 +234,7 @@ def _service(whole: _Whole, name: str) -> dict[str, Any]:
         **({"must_end": True} if must_end else {}),
         **({"live": live} if live else {}),
         **({"require_labels": own["require_labels"]} if own.get("require_labels") else {}),
+        **({"pre_roll": True} if name in whole.jobs else {}),
         "template": template,
     }
 
@@ -256,25 +261,6 @@ def _reservations(stated: Mapping[str, Any]) -> dict[str, Any]:
         spec = item["discrete_resource_spec"]
         made[spec["kind"]] = made.get(spec["kind"], 0) + spec["value"]
     return made
-
-
-def _update(
-    stated: Mapping[str, Any], service: Mapping[str, Any], template: Mapping[str, Any], tested: bool
-) -> dict[str, Any]:
-    """update_config or rollback_config with defaults; start-first unless two copies would share something."""
-    writes = any(
-        not mount["read_only"] and mount.get("source") and mount["type"] in ("volume", "bind")
-        for mount in template.get("mounts", ())
-    )
-    alone = writes or "address" in template or host_ports(service)
-    return {
-        "parallelism": stated.get("parallelism", 1),
-        "delay": seconds(stated.get("delay")),
-        "monitor": seconds(stated.get("monitor"), 0.0 if tested else DEFAULT_MONITOR),
-        "order": stated.get("order", "stop-first" if alone else "start-first"),
-        "failure_action": stated.get("failure_action", "pause"),
-        "max_failure_ratio": float(stated.get("max_failure_ratio", 0)),
-    }
 
 
 def _linked(services: Mapping[str, Any]) -> dict[str, set[str]]:

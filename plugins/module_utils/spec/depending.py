@@ -59,16 +59,21 @@ def conditions(stated: Any) -> dict[str, dict[str, Any]]:
     return {name: {"condition": STARTED} for name in stated or ()}
 
 
+def before(service: Mapping[str, Any]) -> list[str]:
+    """The jobs that must have ended before the service is rolled (x-stowage.before)."""
+    return list((service.get("x-stowage") or {}).get("before", ()))
+
+
 def targets(service: Mapping[str, Any], known: Container[str]) -> list[str]:
     """What a service depends on: what is not required is left out if the stack has it not."""
     stated = conditions(service.get("depends_on"))
-    return [name for name, item in stated.items() if name in known or item.get("required", True)]
+    required = [name for name, item in stated.items() if name in known or item.get("required", True)]
+    return [*required, *(name for name in before(service) if name in known and name not in required)]
 
 
 def awaited(services: Mapping[str, Any]) -> set[str]:
     """Names of the services that must have ended with 0 before others start."""
-    stated = (conditions(service.get("depends_on")) for service in services.values())
-    return {name for found in stated for name, item in found.items() if item.get("condition") == ENDED}
+    return {name for service in services.values() for name in {*_ends(service), *before(service)}}
 
 
 def check_dependencies(findings: Findings, services: Mapping[str, Any]) -> None:
@@ -80,7 +85,7 @@ def check_dependencies(findings: Findings, services: Mapping[str, Any]) -> None:
             if target not in services:
                 fix = nearest(target, services) or "name a service of this stack, in an active profile"
                 findings.add(path, "STW-DEPENDS", f"service {show(target)} is not in the stack", fix)
-    for target in sorted(awaited(services) & set(services)):
+    for target in sorted({name for service in services.values() for name in _ends(service)} & set(services)):
         stated = services[target]
         if runs_for_ever(stated):
             waiting = next(name for name in services if target in _ends(services[name]))

@@ -67,6 +67,11 @@ bake.files | applied | labels | unknown | unknown | path in the image: file on t
 bake.labels | applied | labels | unknown | unknown | labels of the image
 bake.environment | applied | labels | unknown | unknown | variables of the image
 require_labels | applied | labels | unknown | unknown | labels that its image must have, or nothing is started
+update | applied | section:services.*.x-stowage.update | unknown | unknown | over update_config
+update.parallelism | applied | number_or_percent | unknown | unknown | a number or 25% of the tasks at a time
+update.max_unavailable | applied | number_or_percent | unknown | unknown | so many may be away; binds stop-first
+update.min_available | applied | number_or_percent | unknown | unknown | so many stay; binds stop-first
+before | applied | strings_or_one | unknown | unknown | jobs that run once per version before the stack rolls
 placement | applied | section:services.*.x-stowage.placement | unknown | unknown | see its keys
 placement.strategy | applied | string | unknown | unknown | spread, binpack or round_robin
 placement.hosts | applied | strings_or_one | unknown | unknown | only these hosts, by inventory name

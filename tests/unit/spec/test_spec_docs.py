@@ -53,7 +53,7 @@ def test_examples_compile(index: int, tmp_path: Path) -> None:
     path.write_text(examples()[index], encoding="utf-8")
     (tmp_path / "token").write_text("x", encoding="utf-8")
     made = compile_services("shop", load(path), str(tmp_path))
-    assert len(made["services"]) == 1
+    assert made["services"]
     assert len(examples()) == 2
 
 

@@ -15,7 +15,7 @@ from ..errors import Problem
 from . import files, given
 from .disk import disk_digest
 from .fence import await_generation, generation_of, serves
-from .policed import deliver_policy, policy_core
+from .policed import deliver_policy, policy_core, policy_reach
 from .trial import is_needed, try_in_container
 
 TRAEFIK_FILE = "var/lib/stowage/traefik/dynamic/stowage.yml"
@@ -81,11 +81,11 @@ def deliver(
 
 
 def observe_endpoints(root: str = "/", means: Means | None = None) -> dict[str, Any]:
-    """{digest, told, tasks} of the endpoints on this host, from the files really on disk.
+    """{digest, told, tasks, reach} of the endpoints on this host, from the files really on disk.
 
     digest equals `share_digest` of the share that was carried out, as long as nobody changed a file. An nft table that
     is not loaded counts as a change. told: the same without the policy, which a run that gave way may have changed.
-    tasks: [{service, slot, node, ip}], [] if endpoints.json is absent or broken.
+    tasks: [{service, slot, node, ip}], [] if endpoints.json is absent or broken. reach: as `policy_reach` gives it.
     """
     tasks = _read_tasks(files.read(os.path.join(root, ENDPOINTS_FILE)))
     with given.endpoints_lock(root, looks=True):
@@ -96,6 +96,7 @@ def observe_endpoints(root: str = "/", means: Means | None = None) -> dict[str, 
         "digest": disk_digest(tasks, traefik, dns, script, policy_core(root), was),
         "told": told,
         "tasks": tasks or [],
+        "reach": policy_reach(root),
     }
 
 

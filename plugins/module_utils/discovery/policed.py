@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Callable, NamedTuple
+from typing import Any, Callable, NamedTuple
 
 from .. import canonical
 from . import files
@@ -52,6 +52,14 @@ def policy_core(root: str = "/", police: Police | None = None) -> str:
     if found and (policy_file({"core": core, "text": text}) != found or not (police or _police(root)).applied(found)):
         return "not loaded"
     return core
+
+
+def policy_reach(root: str = "/") -> dict[str, Any] | None:
+    """Who reaches the services of this host, as its policy's file says (`network.reach`); None if it does not say."""
+    from ..network.reach import told  # noqa: PLC0415 (only observing needs it)
+
+    found = files.read(os.path.join(root, POLICY_FILE))
+    return {} if found is None else told(found)
 
 
 def _police(root: str) -> Police:

@@ -41,6 +41,9 @@ UNMANAGED = {
     "/etc/NetworkManager/conf.d/05-stowage.conf": "[keyfile]\nunmanaged-devices=interface-name:stw*\n",
 }
 OURS = (converge.VXLAN, converge.BRIDGE, converge.EVPN, *converge.LOOP)
+# What a policy may need of the base table; hosts that were prepared before there was such a thing lack it.
+NEWER = ("set inside", "chain sourced")
+OLDER = "the host's network is of an older version: run stowage.fleet.bootstrap"
 File = tuple[str, int]
 
 
@@ -261,6 +264,8 @@ def apply_policy(text: str, path: str = converge.POLICY) -> bool:
     refuses leaves the old table and the old file; a base table that knows no policy is of an older version.
     """
     base, script = _base(), text.partition("\n")[2]
+    if base and any(mark in script and mark not in base for mark in NEWER):
+        raise converge.NetworkError(OLDER)
     changed = False
     if base:
         changed = bool(_fixed(script, _read(path), check=False))
@@ -287,5 +292,5 @@ def _fixed(script: str, before: File | None, check: bool) -> list[str]:
 def _base() -> str:
     found = _read(converge.BASE)
     if found and "chain judged" not in found[0]:
-        raise converge.NetworkError("the host's network is of an older version: run stowage.fleet.bootstrap")
+        raise converge.NetworkError(OLDER)
     return found[0] if found else ""

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from ..canonical import dumps
 from . import fixed
 from .converge import FIXED
+from .reach import REACH, record
 
 Member = Mapping[str, Any]
 
@@ -38,7 +39,7 @@ class Model(NamedTuple):
 
 
 def model(services: Iterable[Mapping[str, Any]], members: Iterable[Member]) -> Model:
-    """The model of these services (name, networks [{name, internal, attachable}], ports) and their members.
+    """The model of these services (name, networks [{name, internal, attachable}], ports, closed, allow, sources).
 
     members: every container that runs or is about to: {service, ip, node}, and stack if its service may be unknown.
     A service that is not among the services keeps to its stack's default network. Tasks on their host's own network
@@ -73,20 +74,45 @@ def networks_of(services: Mapping[str, Mapping[str, Any]], member: Member) -> li
 
 def policy_table(made: Model, node: str) -> str:
     """The nft script that fills the chains `judged` and `leaving` of the base table for one host's containers."""
-    local: dict[str, list[str]] = {}
-    for ip, member in made.members.items():
-        if member["node"] == node:
-            local.setdefault(str(member["service"]), []).append(ip)
-    used = sorted({one["name"] for name in local for one in networks_of(made.services, made.members[local[name][0]])})
+    everywhere, local = _by_service(made, None), _by_service(made, node)
+    sourced = {name: ips for name, ips in everywhere.items() if made.services.get(name, {}).get("sources")}
     chains = "".join(_chains(made, name, made.members[local[name][0]]) for name in sorted(local))
-    pairs = [(ip, name) for name in sorted(local) for ip in _ordered(local[name])]
-    text = "".join(_set(made.networks[name].set_name, "ipv4_addr", made.networks[name].elements) for name in used)
+    pairs = [(ip, name) for name in sorted(local) for ip in local[name]]
+    text = _sets(made, {**sourced, **local}, everywhere)
     text += _set("internal", "ipv4_addr", ", ".join(ip for ip, _name in pairs if _inward(made, made.members[ip])))
     text += _set("published", "ipv4_addr . inet_proto . inet_service", ", ".join(_published(made, pairs)))
     text += _map("towards", ", ".join(f"{ip} : goto to_{slug(name)}" for ip, name in pairs))
     text += _map("answers", ", ".join(f"{ip} : goto back_{slug(name)}" for ip, name in pairs))
     found = fixed.parts(made.services.values(), made.members.values(), node)
-    return f"{_fixed_head(found)}table inet stowage {{\n{text}{_fixed_sets(found)}{chains}{_judging()}}}\n"
+    body = f"{text}{_fixed_sets(found)}{chains}{_sourced(made, sourced)}{_judging()}"
+    return f"{_fixed_head(found)}{_reach_head(made, local)}table inet stowage {{\n{body}}}\n"
+
+
+def _by_service(made: Model, node: str | None) -> dict[str, list[str]]:
+    """Addresses by service, of one node's members or of all."""
+    found: dict[str, list[str]] = {}
+    for ip in _ordered(made.members):
+        if node in (None, made.members[ip]["node"]):
+            found.setdefault(str(made.members[ip]["service"]), []).append(ip)
+    return found
+
+
+def _sets(made: Model, judged: Mapping[str, list[str]], everywhere: Mapping[str, list[str]]) -> str:
+    """The sets that the chains of these services look into: members of networks, and of services that are allowed."""
+    networks, allowed = set(), set()
+    for name, ips in judged.items():
+        networks |= {one["name"] for one in networks_of(made.services, made.members[ips[0]])}
+        allowed |= {entry["from"] for entry in made.services.get(name, {}).get("allow") or () if entry["from"] != "*"}
+    text = [_set(made.networks[name].set_name, "ipv4_addr", made.networks[name].elements) for name in sorted(networks)]
+    return "".join(
+        [*text, *(_set(f"s_{slug(n)}", "ipv4_addr", ", ".join(everywhere.get(n, ()))) for n in sorted(allowed))]
+    )
+
+
+def _reach_head(made: Model, local: Mapping[str, list[str]]) -> str:
+    """The line by which a later plan knows what this one let through; only for what was stated."""
+    known = {name: record(made.services[name]) for name in sorted(local) if name in made.services}
+    return f"{REACH}{dumps(known)}\n"
 
 
 def _fixed_head(found: Mapping[str, Any]) -> str:
@@ -132,15 +158,52 @@ def _judging() -> str:
 
 def _chains(made: Model, name: str, member: Member) -> str:
     """Who begins flows to a service, and whom it may answer: the same, seen from the other side."""
-    to, back = [], []
+    admitted = _admitted(made, name, member)
+    return _chain(f"to_{slug(name)}", _rules(admitted, "s", "d")) + _chain(
+        f"back_{slug(name)}", _rules(admitted, "d", "s")
+    )
+
+
+def _admitted(made: Model, name: str, member: Member) -> list[tuple[str, list[list[Any]]]]:
+    """(set of addresses, [[protocol, first port, last port]]) of who may begin flows to a service; [] is any port."""
+    service, near = made.services.get(name, {}), []
     for network in networks_of(made.services, member):
         found = made.networks[network["name"]]
-        to.append(f"ip saddr @{found.set_name} return")
-        back.append(f"ip daddr @{found.set_name} return")
-        if found.attachable:
-            to.append("ip saddr @byhand return")
-            back.append("ip daddr @byhand return")
-    return _chain(f"to_{slug(name)}", to) + _chain(f"back_{slug(name)}", back)
+        near += [found.set_name, *(["byhand"] if found.attachable else [])]
+    admitted: list[tuple[str, list[list[Any]]]] = [] if service.get("closed") else [(one, []) for one in near]
+    for entry in service.get("allow") or ():
+        sets = near if entry["from"] == "*" else [f"s_{slug(entry['from'])}"]
+        admitted += [(one, list(entry["ports"])) for one in sets]
+    return admitted
+
+
+def _rules(admitted: Iterable[tuple[str, list[list[Any]]]], they: str, we: str) -> list[str]:
+    """Rules that let these through; they, we: s or d, whose address and port is the source."""
+    rules = []
+    for name, ports in admitted:
+        for protocol in sorted({port[0] for port in ports}) if ports else [""]:
+            ranges = [
+                f"{first}-{last}" if last != first else str(first) for kind, first, last in ports if kind == protocol
+            ]
+            where = f" {protocol} {we}port {{ {', '.join(ranges)} }}" if ports else ""
+            rules.append(f"ip {they}addr @{name}{where} return")
+    return rules
+
+
+def _sourced(made: Model, sourced: Mapping[str, list[str]]) -> str:
+    """The chain that judges who comes by a published port, on the host that was asked: it alone sees the client."""
+    if not sourced:
+        return ""
+    elements, chains = [], ""
+    for name in sorted(sourced):
+        service, ips = made.services[name], sourced[name]
+        rules = [f"ip saddr {{ {', '.join(service['sources'])} }} return"]
+        chains += _chain(f"from_{slug(name)}", rules + _rules(_admitted(made, name, made.members[ips[0]]), "s", "d"))
+        elements += [f"{target} : goto from_{slug(name)}" for target in _targets(service, ips)]
+    kind = "ipv4_addr . inet_proto . inet_service : verdict"
+    inside = f"\n\t\telements = {{ {', '.join(dict.fromkeys(elements))} }}" if elements else ""
+    rule = "\t\tip daddr . meta l4proto . th dport vmap @sourced\n"
+    return f"{chains}\tmap sourced {{\n\t\ttype {kind}{inside}\n\t}}\n\tchain sourced {{\n{rule}\t}}\n"
 
 
 def _chain(name: str, rules: Iterable[str]) -> str:
@@ -155,13 +218,18 @@ def _inward(made: Model, member: Member) -> bool:
 
 
 def _published(made: Model, pairs: Iterable[tuple[str, str]]) -> list[str]:
-    """What everybody may reach on these addresses: the targets of published ports."""
+    """What everybody may reach on these addresses: the targets of ports that are published without a source list."""
     found = []
     for ip, name in pairs:
-        for port in made.services.get(name, {}).get("ports") or []:
-            if int(port.get("published") or 0):
-                found.append(f"{ip} . {port.get('protocol') or 'tcp'} . {port['target']}")
+        service = made.services.get(name, {})
+        found += [] if service.get("sources") else _targets(service, [ip])
     return list(dict.fromkeys(found))
+
+
+def _targets(service: Mapping[str, Any], ips: Iterable[str]) -> list[str]:
+    """address . protocol . port of a service's published ports."""
+    ports = [port for port in service.get("ports") or () if int(port.get("published") or 0)]
+    return [f"{ip} . {port.get('protocol') or 'tcp'} . {port['target']}" for ip in ips for port in ports]
 
 
 def _set(name: str, kind: str, elements: str) -> str:

@@ -27,7 +27,7 @@ def base_table(state: Mapping[str, Any]) -> str:
 def _members(state: Mapping[str, Any]) -> str:
     """Who is no container of a plan: hosts, and what was started by hand; what is the fleet's, and what is this host's.
 
-    The policy fills the two empty chains, and adds fixed addresses, which are in no block, to the last three sets.
+    The policy fills the empty chains, and adds fixed addresses, which are in no block, to the last three sets.
     """
     nodes = sorted(state["nodes"].values(), key=lambda entry: int(entry["index"]))
     return f"""\tset hosts {{
@@ -55,6 +55,8 @@ def _members(state: Mapping[str, Any]) -> str:
 \tchain judged {{
 \t}}
 \tchain leaving {{
+\t}}
+\tchain sourced {{
 \t}}
 \tchain refused {{
 \t\tmeta l4proto tcp counter reject with tcp reset
@@ -146,14 +148,15 @@ def _forwarding(state: Mapping[str, Any]) -> str:
 \t\ttype filter hook forward priority -10; policy accept;
 \t\tiifname "{BRIDGES}" oifname "{LOOP[0]}" ct state untracked {passes}
 \t\toifname "{LOOP[0]}" goto refused
-		iifname "{BRIDGES}" {ways.outward} jump leaving
-		{ways.inward} ct status dnat {_unless(vips)}{passes}
-		{ways.within} jump judged
-		{ways.inward} ct state established,related {passes}
-		{ways.remote} ct state established,related {passes}
-		{ways.within} {passes}
-		{ways.remote} drop
-		{ways.inward} drop
+\t\tiifname "{BRIDGES}" {ways.outward} jump leaving
+\t\t{ways.inward} ct status dnat ct direction original {_unless(vips)}jump sourced
+\t\t{ways.inward} ct status dnat {_unless(vips)}{passes}
+\t\t{ways.within} jump judged
+\t\t{ways.inward} ct state established,related {passes}
+\t\t{ways.remote} ct state established,related {passes}
+\t\t{ways.within} {passes}
+\t\t{ways.remote} drop
+\t\t{ways.inward} drop
 \t}}
 \tchain segment {{
 \t\ttype filter hook forward priority -150; policy accept;

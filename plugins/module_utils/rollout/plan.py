@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from ..canonical import digest
 from ..errors import Problem, StowageError, raise_all
 from ..fleet import holders, owned, schedulable_nodes, serving_tasks, unknown_nodes, unknown_tasks
+from ..network import reach
 from ..network.fixed import problems as fixed_problems
 from ..storage import blocked_by_volumes, homes, misplaced, settled
 from .addresses import Addresses
@@ -80,6 +81,7 @@ def plan(
         "changes": changes,
         "serving": world.serving,
         "members": _members(world, changes),
+        **_reach(world),
         "reasons": result["reasons"],
         "summary": _summary(changes, placed, world.away),
         "warnings": _warnings(world, result),
@@ -147,6 +149,18 @@ def _members(world: World, changes: list[Change]) -> list[dict[str, str]]:
         if change["change"] in STARTERS
     ]
     return list({member["ip"]: member for member in [*away, *there, *new]}.values())
+
+
+def _reach(world: World) -> dict[str, list[dict[str, str]]]:
+    """{reach: what is opened and closed}; nothing if nothing is, or if a host cannot tell what it lets through."""
+    told = [world.observations[node]["endpoints"].get("reach") for node in sorted(world.observations)]
+    if None in told:
+        return {}
+    before = {name: one for records in told for name, one in (records or {}).items()}
+    policed = {k: one for k, one in world.services.items() if one["template"].get("network_mode") != "host"}
+    kept = {one["service"] for one in [*world.containers, *world.serving]}
+    found = reach.changes(before, {name: reach.record(one) for name, one in policed.items()}, kept)
+    return {"reach": found} if found else {}
 
 
 def _natural(slot: str) -> tuple[int, int, str]:

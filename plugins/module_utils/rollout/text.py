@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..network import reach
 from .gate import outcome
 
 SIGNS = {
@@ -43,6 +44,7 @@ PHASES = {
 }
 DONE = {"stop": "stopped", "remove": "removed"}
 LINE = 300
+REACH_LINES = 40
 
 
 def safe(text: Any) -> str:
@@ -58,6 +60,7 @@ def plan_lines(plan: Mapping[str, Any]) -> list[str]:
     lines = [f"PLAN  {name}  |  {known} of {len(plan['nodes'])} nodes seen  |  plan {plan['digest'][:12]}"]
     lines += [f"  ? {node}  did not answer: unknown, nothing of it is moved or removed" for node in plan["unknown"]]
     lines += [change_line(change) for change in plan["changes"]]
+    lines += _reach_lines(plan)
     lines += _wave_lines(plan)
     lines += [f"  warning: {safe(text)}" for text in plan["warnings"]]
     return [*lines, summary_line(plan)]
@@ -72,6 +75,13 @@ def change_line(change: Mapping[str, Any]) -> str:
         where = f"{old['node']} -> {where}"
     name = "BLOCKED" if change["change"] == "blocked" else change["change"]
     return safe(f"  {SIGNS[change['change']]} {task:<24} {name:<8} {where:<12} {change['reason']}".rstrip())
+
+
+def _reach_lines(plan: Mapping[str, Any]) -> list[str]:
+    """Who will reach whom, as far as that changes."""
+    made = [safe(f"  {line}") for line in reach.lines(plan.get("reach", ()))]
+    more = f"  reach: {len(made) - REACH_LINES} more changes, in the plan's file"
+    return made if len(made) <= REACH_LINES else [*made[:REACH_LINES], more]
 
 
 def _wave_lines(plan: Mapping[str, Any]) -> list[str]:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import Problem, show
-from . import check_container, check_deploy, check_rights, fixed
+from . import allow, check_container, check_deploy, check_rights, fixed
 from .check_rights import host_network
 from .depending import check_dependencies
 from .findings import Findings
@@ -38,6 +38,7 @@ def check(normal: Mapping[str, Any]) -> list[Problem]:
         check_rights.check(findings, name, service, normal)
         check_deploy.check(findings, name, service)
         check_placement(findings, name, service, services)
+        allow.check_allow(findings, name, normal)
         _references(findings, normal, name, service)
         _aliases(findings, services, name, service)
     _objects(findings, normal)

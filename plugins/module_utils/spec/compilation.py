@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from .. import secrets
 from ..errors import SHOWN_CHARACTERS, Problem, raise_all, show
+from .allow import compile_allow
 from .bake import bakes, pinned
 from .check import NAME, check
 from .check_container import file_target
@@ -231,6 +232,7 @@ def _service(whole: _Whole, name: str) -> dict[str, Any]:
         "healthcheck": tested,
         "ready_timeout": seconds(own.get("ready_timeout"), usual),
         **_asked(own),
+        **compile_allow(stack, normal["services"], own),
         **({"must_end": True} if must_end else {}),
         **({"live": live} if live else {}),
         **({"require_labels": own["require_labels"]} if own.get("require_labels") else {}),

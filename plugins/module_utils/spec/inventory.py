@@ -10,12 +10,13 @@ from typing import Any, NamedTuple
 
 from ..errors import Problem, raise_all, show
 from . import dotenv
+from .allow import POLICIES
 from .keys import nearest
 from .reading import Options
 
 KEYS = (
     *("files", "env", "env_files", "dotenv", "profiles", "allow_host_paths", "allow_privileged"),
-    *("configs", "secrets"),
+    *("configs", "secrets", "policy"),
 )
 _LISTS = ("files", "env_files", "profiles", "allow_host_paths")
 _FILES = ("configs", "secrets")
@@ -62,6 +63,7 @@ def _stack(entry: Mapping[str, Any], active: tuple[str, ...]) -> Stack:
         entry.get("allow_privileged", False),
         _stand_ins(entry, "configs"),
         _stand_ins(entry, "secrets"),
+        policy=entry.get("policy", ""),
     )
     return Stack(lists["files"], entry.get("env") or {}, lists["env_files"], entry.get("dotenv", False), options)
 
@@ -91,6 +93,8 @@ def _mistakes(place: str, entry: Mapping[str, Any]) -> list[Problem]:
             found.append(Problem("STW-INVENTORY", at, f"{show(value)} is neither true nor false", "write true"))
         elif key in _FILES and not (isinstance(value, Mapping) and all(isinstance(p, str) for p in value.values())):
             found.append(Problem("STW-INVENTORY", at, "is no mapping of names to files", "write {name: path}"))
+        elif key == "policy" and value not in POLICIES:
+            found.append(Problem("STW-INVENTORY", at, f"{show(value)} is no policy", "write open or closed"))
         elif key == "env" and not isinstance(value, Mapping):
             found.append(Problem("STW-INVENTORY", at, "is not a mapping", "write {NAME: value}"))
     if not entry.get("files"):

@@ -75,6 +75,11 @@ before | applied | strings_or_one | unknown | unknown | jobs that run once per v
 placement | applied | section:services.*.x-stowage.placement | unknown | unknown | see its keys
 placement.strategy | applied | string | unknown | unknown | spread, binpack or round_robin
 placement.hosts | applied | strings_or_one | unknown | unknown | only these hosts, by inventory name
+policy | applied | string | unknown | unknown | open, or closed: only whom allow names; closed with allow if not stated
+allow | applied | allow | unknown | unknown | who may begin flows to it, see network.md
+allow[].from | applied | strings_or_one | unknown | unknown | services, or * for all in its networks
+allow[].ports | applied | expose | unknown | unknown | 8080/tcp, 9000-9010/udp; all if not stated
+sources | applied | strings_or_one | unknown | unknown | networks that may use its published ports; all if not stated
 allow_host_paths | applied | strings_or_one | unknown | unknown | guarded host paths this service may mount
 allow_privileged | applied | bool | unknown | unknown | allows privileged, host namespaces and what is like them
 compose | applied | section:services.* | unknown | unknown | keys that Swarm refuses, as export writes them

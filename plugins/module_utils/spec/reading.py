@@ -28,6 +28,7 @@ class Options(NamedTuple):
     secrets: tuple[tuple[str, str], ...] = ()
     values: Mapping[str, Any] = {}  # stowage_config_values, for configs that are templates
     baked: Mapping[str, str] = {}  # {repository:tag: digest} of the images that stowage.fleet.bake made
+    policy: str = ""  # of its services that state none
 
 
 PLAIN = Options()
@@ -96,12 +97,13 @@ def _leave_out(normal: Normal, active: set[str]) -> list[str]:
 
 
 def _permit(normal: Normal, options: Options) -> None:
-    """What the inventory allows is as if each service's x-stowage allowed it."""
+    """What the inventory allows or forbids is as if each service's x-stowage said so."""
     allowed: dict[str, Any] = {"allow_host_paths": list(options.host_paths)} if options.host_paths else {}
     if options.privileged:
         allowed["allow_privileged"] = True
-    for service in normal.get("services", {}).values() if allowed else ():
-        own = dict(service.get("x-stowage") or {})
+    usual = {"policy": options.policy} if options.policy else {}
+    for service in normal.get("services", {}).values() if allowed or usual else ():
+        own = {**usual, **(service.get("x-stowage") or {})}
         paths = [*own.get("allow_host_paths", ()), *allowed.get("allow_host_paths", ())]
         service["x-stowage"] = {**own, **allowed, **({"allow_host_paths": paths} if paths else {})}
 

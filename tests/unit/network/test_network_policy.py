@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from ansible_collections.stowage.fleet.plugins.module_utils.network import host
 from ansible_collections.stowage.fleet.plugins.module_utils.network.api import (
     allocate,
     base_table,
@@ -78,6 +79,48 @@ def test_the_text_is_as_it_was_and_nft_reads_it(node):
     text = policy_table(model(SERVICES, MEMBERS), node)
     golden(f"networks_{node}", text)
     nft_reads(whole("n1", text))
+
+
+PG, HTTP = ["tcp", 5432, 5432], ["tcp", 80, 80]
+POLICED = [
+    service(
+        "shop_web",
+        FRONT,
+        SHARED,
+        ports=[{"target": 80, "published": 8080, "protocol": "tcp"}],
+        sources=["198.51.100.0/24", "203.0.113.9/32"],
+    ),
+    service(
+        "shop_db",
+        BACK,
+        closed=True,
+        allow=[{"from": "*", "ports": [["udp", 9000, 9010]]}, {"from": "shop_api", "ports": [PG]}],
+    ),
+    service("shop_api", BACK, FRONT, closed=True),
+    service("blog_page", SHARED, allow=[{"from": "shop_db", "ports": []}, {"from": "old_x", "ports": [HTTP, PG]}]),
+]
+
+
+@pytest.mark.parametrize("node", ["n1", "n2"])
+def test_who_is_allowed_is_in_the_text_and_nft_reads_it(node):
+    text = policy_table(model(POLICED, MEMBERS), node)
+    golden(f"allowed_{node}", text)
+    nft_reads(whole("n1", text))
+
+
+def test_only_the_host_that_is_asked_knows_the_client_of_a_published_port():
+    text = policy_table(model(POLICED, MEMBERS), "n2")
+    for ip in ("10.128.0.9", "10.128.0.10", "10.128.1.2"):
+        assert f"{ip} . tcp . 80 : goto from_shop_web" in text
+    assert "set published {\n\t\ttype ipv4_addr . inet_proto . inet_service\n\t}" in text
+
+
+def test_a_base_table_of_an_older_version_is_named(tmp_path, monkeypatch):
+    base = tmp_path / "base.nft"
+    base.write_text("chain judged")
+    monkeypatch.setattr(host.converge, "BASE", str(base))
+    with pytest.raises(host.converge.NetworkError, match=r"run stowage.fleet.bootstrap"):
+        host.apply_policy("# head\n" + policy_table(model(POLICED, MEMBERS), "n2"), str(tmp_path / "policy.nft"))
 
 
 def test_the_order_of_what_is_given_does_not_matter():

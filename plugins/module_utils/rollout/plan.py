@@ -157,7 +157,7 @@ def _reach(world: World) -> dict[str, list[dict[str, str]]]:
     kept = {one["service"] for one in [*world.containers, *world.serving]}
     if None in told and kept:
         return {}
-    before = {name: one for records in told for name, one in (records or {}).items()}
+    before = {name: one for records in told for name, one in (records or {}).items() if name in kept}
     policed = {k: one for k, one in world.services.items() if one["template"].get("network_mode") != "host"}
     found = reach.changes(before, {name: reach.record(one) for name, one in policed.items()}, kept)
     return {"reach": found} if found else {}

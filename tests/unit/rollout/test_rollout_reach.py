@@ -37,6 +37,12 @@ def test_a_new_stack_says_who_will_reach_it():
     ]
 
 
+def test_what_a_policy_still_says_of_services_that_are_gone_does_not_count():
+    fleet = Telling()
+    fleet.told = {one["name"]: record(one) for one in (WEB, DB)}
+    assert "reach + shop_db from shop_web: all ports" in reaches(fleet, WEB, DB)
+
+
 def test_a_change_says_what_it_closes_and_what_stays_is_not_said():
     fleet = Telling()
     fleet.apply(fleet.plan(compiled(WEB, DB)))

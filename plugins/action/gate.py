@@ -53,6 +53,8 @@ class ActionModule(ActionBase):
         }
         state = rollout.judge(plan, state, step, results)
         controller.write_json(directory / "state.json", state)
+        for line in rollout.progress_lines(plan, state, step) if args["part"] == "plan" else ():
+            display.display(line)
         self._announce(controller.steps_of(directory, plan, args["part"]), args["step"] + 1, state)
         return {"changed": False}
 

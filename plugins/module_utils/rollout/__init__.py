@@ -9,7 +9,7 @@ from .plan import asked_of, made_from, plan, refuse_stale_inputs, refuse_unknown
 from .releases import aim, candidates, listing, parse_record, records, release_lines, restored, to_keep
 from .saved import dump, dump_observations, parse, parse_observations
 from .status import status
-from .text import conclusion_lines, diff_text, plan_lines, safe, status_lines, step_heads, step_lines
+from .text import conclusion_lines, diff_text, plan_lines, progress_lines, safe, status_lines, step_heads, step_lines
 from .whatif import Wish, scales, unknown, what_if_lines, why_lines
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "parse_record",
     "plan",
     "plan_lines",
+    "progress_lines",
     "records",
     "refuse_stale_inputs",
     "refuse_unknown",

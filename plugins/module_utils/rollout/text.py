@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..network import reach
+from .changes import STARTERS
 from .gate import outcome
 
 SIGNS = {
@@ -45,6 +46,7 @@ PHASES = {
 DONE = {"stop": "stopped", "remove": "removed"}
 LINE = 300
 REACH_LINES = 40
+SHOWN = 6  # services in a line of progress
 
 
 def safe(text: Any) -> str:
@@ -143,6 +145,22 @@ def step_lines(node: str, result: Mapping[str, Any]) -> list[str]:
         lines.append(safe(f"  {node} {name}: FAILED{took}: {task.get('error')}{kept}"))
         lines += [safe(f"      log: {line}") for line in task.get("log") or []]
     return lines
+
+
+def progress_lines(plan: Mapping[str, Any], state: Mapping[str, Any], step: Mapping[str, Any]) -> list[str]:
+    """How far the roll is after a step: of each service in its wave, how many new tasks are ready, or have traffic."""
+    if step["phase"] not in ("start", "endpoints"):
+        return []
+    new: dict[str, list[str]] = {}
+    for change in plan["changes"]:
+        if change["change"] in STARTERS:
+            new.setdefault(change["service"], []).append(change.get("name", ""))
+    known = set(state["done"] if step["phase"] == "start" else [task["name"] for task in state["serving"]])
+    what = "ready" if step["phase"] == "start" else "with traffic"
+    counts = [f"{name} {sum(1 for task in new[name] if task in known)}/{len(new[name])}" for name in sorted(new)]
+    begun = [text for text in counts if " 0/" not in text]
+    more = f" and {len(begun) - SHOWN} more" if len(begun) > SHOWN else ""
+    return [safe(f"  {what}: {', '.join(begun[:SHOWN])}{more}")] if begun else []
 
 
 def status_lines(status: Mapping[str, Any]) -> list[str]:

@@ -102,7 +102,7 @@ class ActionModule(ActionBase):
             compiled,
             controller.observations_of(task_vars, fleet, args["observed"]),
             answers,
-            lambda tasks: controller.endpoint_digests(fleet, compiled["services"], tasks),
+            lambda services, tasks: controller.endpoint_digests(fleet, services, tasks),
         )
         return world, silent
 

@@ -103,7 +103,7 @@ class ActionModule(ActionBase):
             fleet,
             compiled,
             observations,
-            lambda tasks: controller.endpoint_digests(fleet, compiled["services"], tasks),
+            lambda services, tasks: controller.endpoint_digests(fleet, services, tasks),
             options,
         )
         return made, observations, (fleet, compiled, observations, options)

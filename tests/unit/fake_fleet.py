@@ -71,8 +71,9 @@ class FakeFleet:
         self.names = list(names)
         self.down = set()
         self.broken_images = set()
-        kinds = {"containers": dict, "volumes": list, "claims": list, "states": dict, "tasks": list}
+        kinds = {"containers": dict, "volumes": list, "claims": list, "states": dict, "tasks": list, "vips": dict}
         self.hosts = {name: {kind: make() for kind, make in kinds.items()} for name in names}
+        self.vips = "10.143.0.0/16"
         self.log = []
 
     def fleet(self):
@@ -107,8 +108,15 @@ class FakeFleet:
             "volumes": [{"name": v, "driver": "local", "stack": "shop", "labels": {}} for v in host["volumes"]],
             "volume_claims": list(host["claims"]),
             "volume_states": dict(host["states"]),
-            "network": {"claim": {"index": at, "block": f"10.128.{at}.0/24"}, "address": f"192.0.2.{at + 1}"},
-            "endpoints": {"digest": self.endpoint_digest(host["tasks"]), "tasks": copy.deepcopy(host["tasks"])},
+            "network": {
+                "claim": {"index": at, "block": f"10.128.{at}.0/24", "vips": self.vips},
+                "address": f"192.0.2.{at + 1}",
+            },
+            "endpoints": {
+                "digest": self.endpoint_digest(host["vips"], host["tasks"]),
+                "tasks": copy.deepcopy(host["tasks"]),
+                "vips": dict(host["vips"]),
+            },
             "lock": None,
             "busy": False,
             "objects": objects,
@@ -116,12 +124,13 @@ class FakeFleet:
         }
 
     @staticmethod
-    def endpoint_digest(tasks):
+    def endpoint_digest(vips, tasks):
         plain = [{key: task[key] for key in ("service", "slot", "node", "ip")} for task in tasks]
-        return digest(sorted(plain, key=str))
+        return digest([dict(vips), sorted(plain, key=str)])
 
-    def digests(self, tasks):
-        return {name: self.endpoint_digest(tasks) for name in self.names}
+    def digests(self, services, tasks):
+        vips = {one["name"]: one["vip"] for one in services if one.get("vip")}
+        return {name: self.endpoint_digest(vips, tasks) for name in self.names}
 
     def plan(self, wanted, **options):
         return rollout.plan(self.fleet(), wanted, self.observe(), self.digests, options)
@@ -147,6 +156,9 @@ class FakeFleet:
         entered, results = rollout.enter(state, step), {}
         for node in step["hosts"]:
             if node not in self.down:
+                if step["phase"] == "endpoints":
+                    found = plan["services"].values()
+                    self.hosts[node]["vips"] = {one["name"]: one["vip"] for one in found if one.get("vip")}
                 results[node] = self._carry_out(node, step["phase"], rollout.share(entered, step, node), entered)
         return rollout.judge(plan, state, step, results)
 

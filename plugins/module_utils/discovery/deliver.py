@@ -67,7 +67,7 @@ def deliver(
     changes += _write_traefik(share["traefik"], root, before, check)
     with contextlib.nullcontext() if check else given.endpoints_lock(root):
         changes += _write_live(share, root, check, means or _network())
-    changes += _write_state(share["tasks"], root, check)
+    changes += _write_state(share, root, check)
     fence: dict[str, Any] = {}
     problems: list[Problem] = []
     if share["traefik"] and not check:
@@ -81,22 +81,24 @@ def deliver(
 
 
 def observe_endpoints(root: str = "/", means: Means | None = None) -> dict[str, Any]:
-    """{digest, told, tasks, reach} of the endpoints on this host, from the files really on disk.
+    """{digest, told, tasks, vips, reach} of the endpoints on this host, from the files really on disk.
 
     digest equals `share_digest` of the share that was carried out, as long as nobody changed a file. An nft table that
     is not loaded counts as a change. told: the same without the policy, which a run that gave way may have changed.
-    tasks: [{service, slot, node, ip}], [] if endpoints.json is absent or broken. reach: as `policy_reach` gives it.
+    tasks: [{service, slot, node, ip}], vips: {service: address}; empty if endpoints.json is absent or broken. reach: as
+    `policy_reach` gives it.
     """
-    tasks = _read_tasks(files.read(os.path.join(root, ENDPOINTS_FILE)))
+    tasks, vips = _read_state(files.read(os.path.join(root, ENDPOINTS_FILE)))
     with given.endpoints_lock(root, looks=True):
         dns, script, was = _as_given(root, means)
     traefik = files.read(os.path.join(root, TRAEFIK_FILE))
-    told = disk_digest(tasks, traefik, dns, script, was)
+    held = {"tasks": tasks, "vips": vips}
     return {
-        "digest": disk_digest(tasks, traefik, dns, script, policy_core(root), was),
-        "told": told,
+        "digest": disk_digest(held, traefik, dns, script, policy_core(root), was),
+        "told": disk_digest(held, traefik, dns, script, was),
         "tasks": tasks or [],
         "reach": policy_reach(root),
+        "vips": vips,
     }
 
 
@@ -185,9 +187,9 @@ def _write_ports(text: str, root: str, check: bool, means: Means) -> list[str]:
     return [_line(given.PORTS_FILE, before or None, text or None)]
 
 
-def _write_state(tasks: Any, root: str, check: bool) -> list[str]:
+def _write_state(share: Mapping[str, Any], root: str, check: bool) -> list[str]:
     path = os.path.join(root, ENDPOINTS_FILE)
-    before, text = files.read(path), canonical.dumps({"schema": 1, "tasks": tasks}) + "\n"
+    before, text = files.read(path), canonical.dumps(_state(share)) + "\n"
     if text == before:
         return []
     if not check:
@@ -200,13 +202,19 @@ def _line(path: str, before: str | None, after: str | None) -> str:
     return f"/{path} {verb}"
 
 
-def _read_tasks(text: str | None) -> Any:
-    """The tasks in endpoints.json; None if the file is absent or broken, which no share's digest equals."""
+def _state(share: Mapping[str, Any]) -> dict[str, Any]:
+    return {"schema": 1, "tasks": share["tasks"], "vips": share.get("vips") or {}}
+
+
+def _read_state(text: str | None) -> tuple[Any, dict[str, str]]:
+    """The tasks and vips in endpoints.json; (None, {}) if it is absent or broken, which no share's digest equals."""
     try:
-        tasks = json.loads(text or "")["tasks"]
-    except (ValueError, KeyError, TypeError):
-        return None
-    return tasks if isinstance(tasks, list) and all(isinstance(task, dict) for task in tasks) else None
+        held = json.loads(text or "")
+        tasks, vips = held["tasks"], held.get("vips") or {}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None, {}
+    whole = isinstance(tasks, list) and all(isinstance(task, dict) for task in tasks) and isinstance(vips, dict)
+    return (tasks, {str(name): str(address) for name, address in vips.items()}) if whole else (None, {})
 
 
 def _network() -> Means:

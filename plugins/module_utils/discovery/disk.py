@@ -11,7 +11,7 @@ from .. import canonical
 
 
 def disk_digest(
-    tasks: Any,
+    told: Mapping[str, Any],
     traefik: str | None,
     dns: Mapping[str, str],
     ports: str,
@@ -19,12 +19,13 @@ def disk_digest(
 ) -> str:
     """Digest over the contents of endpoints.json, Traefik's file (None = absent), the DNS files and the nft scripts.
 
-    digests: of the policy that the serving tasks need (`share`'s policy.core), "" if there is none; and of what the
+    told: {tasks, vips} of endpoints.json; digests: of the policy that the serving tasks need (`share`'s policy.core), "" if there is none; and of what the
     host's own watch knows of services (`share`'s watch).
     """
     return canonical.digest(
         {
-            "tasks": tasks,
+            "tasks": told["tasks"],
+            "vips": told["vips"],
             "traefik": None if traefik is None else canonical.text_digest(traefik),
             "dns": {name: canonical.text_digest(text) for name, text in dns.items()},
             "ports": canonical.text_digest(ports),

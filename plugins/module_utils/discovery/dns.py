@@ -16,10 +16,11 @@ NAME = re.compile(rf"^{LABEL}(\.{LABEL})*$")
 
 
 def dns_files(services: Iterable[Mapping[str, Any]], tasks: Iterable[Task], domain: str) -> dict[str, str]:
-    """Files for dnsmasq's `hostsdir`: {service name: lines `<ip> <name>...`}, one line per serving task.
+    """Files for dnsmasq's `hostsdir`: {service name: lines `<ip> <name>...`}.
 
-    Names: `<short>`, `tasks.<short>`, `<stack>_<short>`, `tasks.<stack>_<short>` and the service's aliases, each
-    followed by `.<stack>.svc.<domain>`. A service without a serving task has no file: its names do not exist.
+    Names: `<short>`, `<stack>_<short>` and the service's aliases, and `tasks.<short>` and `tasks.<stack>_<short>`, each
+    followed by `.<stack>.svc.<domain>`. The latter are the serving tasks', one line per task; the former are the
+    service's own address (its `vip`), served or not, and the tasks' too if it has none. Nobody's names do not exist.
     Raises StowageError for names or addresses that cannot stand in such a file (STW-DNS-NAME, STW-INGRESS-ADDRESS).
     """
     serving: dict[str, list[Task]] = {}
@@ -28,11 +29,18 @@ def dns_files(services: Iterable[Mapping[str, Any]], tasks: Iterable[Task], doma
     files = {}
     for service in sorted(services, key=lambda service: str(service["name"])):
         here = sorted(serving.get(service["name"], []), key=task_order)
-        if here:
+        if here or service.get("vip"):
             raise_all(check_names(service, domain))
-            names = " ".join(_names(service, domain))
-            files[str(service["name"])] = "".join(f"{address(task)} {names}\n" for task in here)
+            files[str(service["name"])] = _lines(service, here, domain)
     return files
+
+
+def _lines(service: Mapping[str, Any], tasks: Iterable[Task], domain: str) -> str:
+    own, each = _own_names(service), _task_names(service)
+    pairs = [(service["vip"], own)] if service.get("vip") else []
+    pairs += [(address(task), each if pairs else own + each) for task in tasks]
+    search = search_domain(str(service["stack"]), domain)
+    return "".join(f"{ip} {' '.join(f'{name}.{search}' for name in names)}\n" for ip, names in pairs)
 
 
 def check_names(service: Mapping[str, Any], domain: str) -> list[Problem]:
@@ -55,10 +63,14 @@ def search_domain(stack: str, domain: str) -> str:
 
 
 def _relative_names(service: Mapping[str, Any]) -> list[str]:
-    short, full = str(service["short"]), str(service["name"])
-    aliases = [str(alias) for alias in service.get("aliases") or []]
-    return list(dict.fromkeys([short, f"tasks.{short}", full, f"tasks.{full}", *sorted(aliases)]))
+    return _own_names(service) + _task_names(service)
 
 
-def _names(service: Mapping[str, Any], domain: str) -> list[str]:
-    return [f"{name}.{search_domain(str(service['stack']), domain)}" for name in _relative_names(service)]
+def _own_names(service: Mapping[str, Any]) -> list[str]:
+    aliases = sorted(str(alias) for alias in service.get("aliases") or [])
+    names = dict.fromkeys([str(service["short"]), str(service["name"]), *aliases])
+    return [name for name in names if name not in _task_names(service)]
+
+
+def _task_names(service: Mapping[str, Any]) -> list[str]:
+    return [f"tasks.{service['short']}", f"tasks.{service['name']}"]

@@ -24,7 +24,7 @@ def share(
     options: Mapping[str, Any],
     cache: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """The endpoints share of one host (docs/architecture.md): {tasks, traefik, dns, ports, watch, policy}.
+    """The endpoints share of one host (docs/architecture.md): {tasks, vips, traefik, dns, ports, watch, policy}.
 
     services, tasks (those that serve now), node: docs/architecture.md; options: `ingress_options`. Only `ports`
     and `policy` depend on the node beyond whether it is an ingress: give one `cache` dict for all hosts of one step to
@@ -41,6 +41,7 @@ def share(
         kept["traefik"] = {**traefik_file(services, serving, options), "port": int(options["fence_port"])}
     return {
         "tasks": kept["tasks"],
+        "vips": {str(service["name"]): service["vip"] for service in services if service.get("vip")},
         "traefik": kept["traefik"] if node.get("ingress") else None,
         "dns": kept["dns"],
         "ports": _ports(services, serving, node),
@@ -86,7 +87,7 @@ def share_digest(value: Mapping[str, Any]) -> str:
     """Digest of what a host has on disk once it carried this share out; equals `observe_endpoints`' digest then."""
     traefik = value["traefik"]["text"] if value["traefik"] else None
     digests = (value["policy"]["core"], canonical.digest(value["watch"]))
-    return disk_digest(value["tasks"], traefik, value["dns"], value["ports"], *digests)
+    return disk_digest(value, traefik, value["dns"], value["ports"], *digests)
 
 
 def _ports(services: list[Mapping[str, Any]], tasks: list[Task], node: Mapping[str, Any]) -> str:

@@ -41,7 +41,7 @@ class World(NamedTuple):
     compiled: Mapping[str, Any]
     observations: Mapping[str, Mapping[str, Any]]
     surveys: Surveys
-    endpoint_digests: Callable[[list[dict[str, Any]]], Mapping[str, str]]
+    endpoint_digests: Callable[[list[dict[str, Any]], list[dict[str, Any]]], Mapping[str, str]]
 
 
 def refuse(wish: Wish, stacks: list[str]) -> None:

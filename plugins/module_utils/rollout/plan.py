@@ -17,13 +17,14 @@ from .addresses import Addresses
 from .changes import STARTERS, Change, Wanted, leaving_changes, name_changes, wanted_change
 from .placing import Question, answer, held_entries, question
 from .steps import Step, endpoints_step, number, required_labels, steps
+from .vips import vip_warnings, with_vips
 from .waves import waves
 
 SCHEMA = 1
 OPTIONAL = ("preempted", "rebalance", "repair")  # causes of moves that nothing on the host itself asks for
 Plan = dict[str, Any]
 Placements = dict[str, list[tuple[str, str, dict[str, Any]]]]  # {service: [(slot, node, devices and ports)]}
-Digests = Callable[[list[dict[str, Any]]], Mapping[str, str]]
+Digests = Callable[[list[dict[str, Any]], list[dict[str, Any]]], Mapping[str, str]]
 
 
 class World(NamedTuple):
@@ -54,9 +55,9 @@ def plan(
     """The Plan that brings the fleet from what was observed to what is wanted.
 
     fleet: Fleet. compiled: {"services": [Service], "files": {...}, "warnings": [str]} over all stacks, and "stacks":
-    [names]. observations: {node: Observation}; a node without one is unknown. endpoint_digests(tasks) gives, per node,
-    the digest of the endpoints that these serving tasks mean ({node: hex}); what a host has on disk is compared
-    with it. options: assume_lost [nodes], recreate_volumes [names], prune_stacks [names],
+    [names]. observations: {node: Observation}; a node without one is unknown. endpoint_digests(services, tasks) gives,
+    per node, the digest of the endpoints that these services and serving tasks mean ({node: hex}); what a host has on
+    disk is compared with it. options: assume_lost [nodes], recreate_volumes [names], prune_stacks [names],
     allow_unknown (true: tasks that nobody ever told of are placed although hosts are unknown), rebalance
     {max_moves, stateful}.
     Raises StowageError (STW-NETWORK, STW-ADDRESSES, STW-ADDRESS, STW-CIDR-OVERLAP, and what the scheduler refuses).
@@ -98,7 +99,8 @@ def _world(
     observations: Mapping[str, Mapping[str, Any]],
     options: Mapping[str, Any],
 ) -> World:
-    services = {service["name"]: service for service in sorted(compiled["services"], key=lambda one: one["name"])}
+    listed = with_vips(compiled["services"], observations)
+    services = {service["name"]: service for service in sorted(listed, key=lambda one: one["name"])}
     specs = {name: digest(service["template"]) for name, service in services.items()}
     containers = owned(observations)
     observations, moving = settled(observations, unknown_nodes(fleet, observations))
@@ -288,7 +290,7 @@ def _steps(world: World, changes: list[Change], wanted: Mapping[str, int], endpo
     cleaned = [change for change in changes if change["change"] == "clean"]
     found = steps(waves(changes, world.services, wanted), cleaned, world.services, nodes, world.serving)
     if not any(step["phase"] == "endpoints" for step in found):
-        told = endpoint_digests(world.serving)
+        told = endpoint_digests(list(world.services.values()), world.serving)
         drifted = [node for node in nodes if world.observations[node]["endpoints"]["digest"] != told[node]]
         found = number([endpoints_step(1, drifted, []), *found]) if drifted else found
     if not found:
@@ -325,6 +327,7 @@ def _summary(changes: list[Change], placed: Placements, unknown: list[dict[str, 
 
 def _warnings(world: World, result: Mapping[str, Any]) -> list[str]:
     found = [str(text) for text in [*world.compiled.get("warnings", ()), *result.get("warnings", ())]]
+    found += vip_warnings(world.services.values(), world.observations)
     for node, seen in world.observations.items():
         for container in seen["containers"]:
             if container.get("tampered"):

@@ -237,6 +237,7 @@ def _service(whole: _Whole, name: str) -> dict[str, Any]:
         **({"live": live} if live else {}),
         **({"require_labels": own["require_labels"]} if own.get("require_labels") else {}),
         **({"pre_roll": True} if name in whole.jobs else {}),
+        **({"endpoint_mode": "dnsrr"} if deploy.get("endpoint_mode") == "dnsrr" else {}),
         "template": template,
     }
 
@@ -336,9 +337,6 @@ def _network(stack: str, normal: Mapping[str, Any], name: str) -> dict[str, Any]
 def _warnings(stack: str, normal: Mapping[str, Any]) -> list[str]:
     made = list(getattr(normal, "warnings", ()))
     services = normal["services"].items()
-    vips = sorted(name for name, item in services if (item.get("deploy") or {}).get("endpoint_mode") == "vip")
-    if vips:
-        made.append(f"{', '.join(vips)}: endpoint_mode vip: names answer with the replicas' addresses")
     direct = sorted(name for name, item in services if item.get("ports") and host_network(item, normal))
     if direct:
         made.append(f"{', '.join(direct)}: ports have no effect: it listens on the host itself")

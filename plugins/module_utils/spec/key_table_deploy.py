@@ -13,7 +13,7 @@ DEPLOY: list[Key] = [
 mode | applied | string | applies | applies | replicated, global, replicated-job, global-job
 replicas | applied | int? | applies | applies | 0 to 10000
 labels | applied | labels | applies | information | Traefik labels are read here
-endpoint_mode | applied | string | applies | applies | dnsrr; vip with a warning: names give all addresses
+endpoint_mode | applied | string | applies | applies | vip or dnsrr, as Swarm
 placement | applied | section:services.*.deploy.placement | applies | ignores | as Swarm
 resources | applied | section:services.*.deploy.resources | applies | applies | as Swarm
 restart_policy | applied | section:services.*.deploy.restart_policy | applies | applies | Docker's restart policy

@@ -13,9 +13,20 @@ def test_every_name_has_every_serving_address(make_service, make_tasks):
     """Short name, tasks., full name and aliases, one line per task, slots in number order."""
     service = make_service(aliases=["www", "img.cdn"])
     tasks = list(reversed(make_tasks("shop_web", "10.0.0.3", "10.0.0.2")))
-    names = [f"{name}.shop.svc.fleet" for name in ("web", "tasks.web", "shop_web", "tasks.shop_web", "img.cdn", "www")]
+    names = [f"{name}.shop.svc.fleet" for name in ("web", "shop_web", "img.cdn", "www", "tasks.web", "tasks.shop_web")]
     text = discovery.dns_files([service], tasks, "fleet")["shop_web"]
     assert text == f"10.0.0.3 {' '.join(names)}\n10.0.0.2 {' '.join(names)}\n"
+
+
+def test_names_are_the_services_own_address_and_tasks_names_the_tasks(make_service, make_tasks):
+    """The service's own address stays while its tasks come and go, even if nobody serves: it refuses then."""
+    service = {**make_service(aliases=["www"]), "vip": "10.143.0.7"}
+    own = " ".join(f"{name}.shop.svc.fleet" for name in ("web", "shop_web", "www"))
+    each = " ".join(f"{name}.shop.svc.fleet" for name in ("tasks.web", "tasks.shop_web"))
+    tasks = make_tasks("shop_web", "10.0.0.2", "10.0.0.3")
+    text = discovery.dns_files([service], tasks, "fleet")["shop_web"]
+    assert text == f"10.143.0.7 {own}\n10.0.0.2 {each}\n10.0.0.3 {each}\n"
+    assert discovery.dns_files([service], [], "fleet") == {"shop_web": f"10.143.0.7 {own}\n"}
 
 
 def test_a_service_nobody_serves_has_no_file(make_service, make_tasks):

@@ -127,7 +127,7 @@ def test_share_has_the_contract_shape(make_service, make_tasks):
     service = make_service(ports=[{"target": 80}])
     tasks = [{**task, "id": "x", "health": "healthy"} for task in make_tasks("shop_web", "10.0.0.1")]
     share = discovery.share([service], tasks, {"name": "n1", "ingress": True}, OPTIONS)
-    assert sorted(share) == ["dns", "policy", "ports", "tasks", "traefik", "watch"]
+    assert sorted(share) == ["dns", "policy", "ports", "tasks", "traefik", "vips", "watch"]
     assert share["tasks"] == make_tasks("shop_web", "10.0.0.1")
     assert sorted(share["traefik"]) == ["generation", "port", "text"]
     assert share["ports"] == ""
@@ -181,8 +181,18 @@ def test_digest_on_disk_equals_the_share(tmp_path, kernel, make_share):
     (tmp_path / LIB).mkdir(parents=True)
     discovery.deliver(share, root=str(tmp_path), means=kernel.means())
     seen = discovery.observe_endpoints(str(tmp_path), kernel.means())
-    assert (seen["digest"], seen["tasks"]) == (discovery.share_digest(share), share["tasks"])
+    assert (seen["digest"], seen["tasks"], seen["vips"]) == (discovery.share_digest(share), share["tasks"], {})
     assert discovery.share_digest(make_share("10.0.0.1")) != seen["digest"]
+
+
+def test_a_host_remembers_the_addresses_of_services(tmp_path, kernel, make_share):
+    """They are read back, and a change of one is a change of the endpoints."""
+    share = {**make_share("10.0.0.1"), "vips": {"shop_web": "10.143.0.7"}}
+    discovery.deliver(share, root=str(tmp_path), means=kernel.means())
+    seen = discovery.observe_endpoints(str(tmp_path), kernel.means())
+    assert seen["vips"] == share["vips"]
+    assert seen["digest"] == discovery.share_digest(share)
+    assert seen["digest"] != discovery.share_digest({**share, "vips": {"shop_web": "10.143.0.8"}})
 
 
 DRIFTS = {

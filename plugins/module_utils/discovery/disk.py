@@ -19,8 +19,8 @@ def disk_digest(
 ) -> str:
     """Digest over the contents of endpoints.json, Traefik's file (None = absent), the DNS files and the nft scripts.
 
-    told: {tasks, vips} of endpoints.json; digests: of the policy that the serving tasks need (`share`'s policy.core), "" if there is none; and of what the
-    host's own watch knows of services (`share`'s watch).
+    told: {tasks, vips} of endpoints.json. digests: of the policy that the serving tasks need (`share`'s policy.core),
+    "" if there is none; and of what the host's own watch knows of services (`share`'s watch).
     """
     return canonical.digest(
         {

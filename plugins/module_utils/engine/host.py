@@ -63,14 +63,15 @@ def engine_labels(path: str) -> dict[str, str]:
 def network(path: str) -> dict[str, Any]:
     """{node, claim, address, table}: this host's part of the fleet's network and everybody's, as last written here.
 
-    claim is None (and node "") before the host was bootstrapped.
+    claim is this host's entry of the table and the table's `vips`; None (and node "") before it was bootstrapped.
     """
     state = read_json(path)
     table = state.get("table") if isinstance(state.get("table"), dict) else {}
     nodes = table.get("nodes") if isinstance(table, dict) else {}
     nodes = nodes if isinstance(nodes, dict) else {}
     node = str(state.get("node") or "")
-    claim = nodes.get(node) if isinstance(nodes.get(node), dict) else None
+    entry = nodes.get(node)
+    claim = {**entry, "vips": str(table.get("vips") or "")} if isinstance(entry, dict) else None
     return {
         "node": node,
         "claim": claim,

@@ -186,8 +186,10 @@ def device_changes(state: State) -> list[Change]:
     if bridge is None:
         packed = ipaddress.IPv4Address(me["gateway"]).packed
         mac = "02:42:" + ":".join(f"{octet:02x}" for octet in packed)
-        line = f"link add {BRIDGE} address {mac} mtu {mtu} type bridge nf_call_iptables 1"
+        line = f"link add {BRIDGE} address {mac} type bridge nf_call_iptables 1"
         changes.append(Change(f"add device {BRIDGE}", "ip", line))
+        # Set, not given at birth: a bridge falls back to 1500 when its last port leaves, unless somebody set it.
+        changes.append(Change(f"set MTU of {BRIDGE}", "ip", f"link set {BRIDGE} mtu {mtu}"))
     elif bridge.get("linkinfo", {}).get("info_kind") != "bridge":
         raise NetworkError(f"device {BRIDGE} exists and is not a bridge")
     elif bridge["linkinfo"].get("info_data", {}).get("nf_call_iptables") != 1:
@@ -315,11 +317,16 @@ def _level(found: dict[str, Any] | None, device: str, mtu: int) -> list[Change]:
 
 
 def address_changes(state: State) -> list[Change]:
-    """The VTEP address on stwvx0 (and no other), the gateway on stw0."""
+    """The VTEP address on stwvx0 (and no other), the gateway on stw0, and on stwlb1 the one that no service gets.
+
+    The kernel takes nothing from a device without an address where it checks the way back.
+    """
     me = own(state)
     gateway = f"{me['gateway']}/{me['block'].split('/')[1]}"
     changes = []
-    for device, wanted, alone in ((VXLAN, f"{me['vtep']}/32", True), (BRIDGE, gateway, False)):
+    places = [(VXLAN, f"{me['vtep']}/32", True), (BRIDGE, gateway, False)]
+    places += [(LOOP[1], f"{state['vips'].split('/')[0]}/32", True)] if state.get("vips") else []
+    for device, wanted, alone in places:
         links = _read("ip", "-4", "addr", "show", "dev", device)
         found = {f"{a['local']}/{a['prefixlen']}" for link in links for a in link.get("addr_info", [])}
         if wanted not in found:

@@ -71,7 +71,8 @@ def network(path: str) -> dict[str, Any]:
     nodes = nodes if isinstance(nodes, dict) else {}
     node = str(state.get("node") or "")
     entry = nodes.get(node)
-    claim = {**entry, "vips": str(table.get("vips") or "")} if isinstance(entry, dict) else None
+    vips = str((table or {}).get("vips") or "")
+    claim = {**entry, "vips": vips} if isinstance(entry, dict) else None
     return {
         "node": node,
         "claim": claim,

@@ -26,9 +26,13 @@ def with_vips(services: Services, observations: Observations) -> list[dict[str, 
 
 
 def wants_vip(service: Mapping[str, Any]) -> bool:
-    """True unless its names shall answer with its tasks: said so, on the hosts' own network, or tasks that end."""
-    on_host = service["template"].get("network_mode") == "host"
-    return service.get("endpoint_mode") != "dnsrr" and not on_host and not one_shot(service)
+    """True unless its names shall answer with its tasks.
+
+    It says so, it has a fixed address, it is on its host's own network, or its tasks end.
+    """
+    template = service["template"]
+    own = template.get("network_mode") == "host" or template.get("address")
+    return service.get("endpoint_mode") != "dnsrr" and not own and not one_shot(service)
 
 
 def vip_warnings(services: Services, observations: Observations) -> list[str]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from fake_fleet import FakeFleet, compiled, service
 
+FIXED = {"ip": "10.5.0.10", "network": "shop_app", "subnet": "10.5.0.0/24", "gateway": "10.5.0.1"}
+
 
 def vips(plan):
     return {name: one.get("vip") for name, one in plan["services"].items()}
@@ -16,6 +18,7 @@ def test_services_have_an_address_unless_their_names_shall_be_their_tasks():
         service("every", mode="global"),
         service("flat", endpoint_mode="dnsrr"),
         service("agent", template={"network_mode": "host"}),
+        service("fixed", template={"address": FIXED}),
         service("job", mode="replicated-job"),
         service("once", template={"restart": {"condition": "none", "max_attempts": 0}}),
     )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 
 import pytest
 
 pytestmark = pytest.mark.lab
+long = pytest.mark.skipif(not os.environ.get("STOWAGE_LONG"), reason="long: make test-rollout runs it")
 
 WEB = """
 services:
@@ -71,6 +73,7 @@ def test_a_hanging_and_a_dead_one_leave_the_names_and_no_plan_sees_drift(fleet, 
     within(15, lambda: answers(fleet) == both)
 
 
+@long
 def test_what_is_not_alive_is_restarted(fleet):
     fleet.stack(web(LIVE))
     fleet.deploy().ok()
@@ -90,6 +93,7 @@ def test_who_is_never_ready_gets_no_traffic(fleet):
     assert answers(fleet) == set()
 
 
+@long
 def test_a_crash_loop_after_the_first_health_is_caught(fleet):
     fleet.stack(web(more="observe_for: 15s", exit_after=7))
     run = fleet.deploy()

@@ -183,6 +183,7 @@ def test_outside_reaches_no_services_address(services):
         services.fleet.shell(there, "/usr/local/lib/stowage/stowage-net")
 
 
+@long
 def test_without_tasks_it_refuses_at_once_and_the_name_stays(services):
     client = services.tasks("shop_client")[0]
     before = services.resolve(client, "web")
@@ -211,6 +212,7 @@ with open('/tmp/slow', 'w', buffering=1) as out:
 """
 
 
+@long
 def test_draining_tasks_get_no_new_flows_and_keep_those_they_have(services):
     client = services.tasks("shop_client")[0]
     services.deploy(replicas=1, drain="6s")
@@ -232,6 +234,7 @@ def test_draining_tasks_get_no_new_flows_and_keep_those_they_have(services):
     assert all(flow == old for _versions, flow in during)
 
 
+@long
 def test_dnsrr_is_as_before_and_restarts_nothing(services):
     services.deploy()
     client, before = services.tasks("shop_client")[0], services.fleet.containers()

@@ -62,9 +62,8 @@ test-stacks: tools  ## On a lab: ten real stack files of STOWAGE_DATA, unchanged
 test-rollout: tools  ## On a lab: ten updates under load, a bad one, the naive order, and Docker Swarm on the same hosts (15 minutes)
 	STOWAGE_LONG=1 scripts/lab-test $(VENV) tests/lab/test_rollback.py tests/lab/test_rollout.py tests/lab/test_health.py
 
-test-network: tools  ## On a lab: networks, policy, and a change of mode under traffic (15 minutes)
-	STOWAGE_LONG=1 scripts/lab-test $(VENV) tests/lab/test_network.py tests/lab/test_network_modes.py tests/lab/test_policy.py \
-	  tests/lab/test_policy_allow.py tests/lab/test_network_fixed.py
+test-network: tools  ## On a lab: networks, addresses, services, policy, a change of mode under traffic (20 minutes)
+	STOWAGE_LONG=1 scripts/lab-test $(VENV) tests/lab/test_network*.py tests/lab/test_policy*.py
 
 test-data: tools  ## On a lab: pinned volumes stay, and move without losing a row; backup, restore, configuration (15 minutes)
 	STOWAGE_LONG=1 scripts/lab-test $(VENV) tests/lab/test_volumes.py tests/lab/test_volumes_shared.py tests/lab/test_configuration.py tests/lab/test_backup.py

@@ -13,7 +13,7 @@ description:
   - Installs and runs the unit C(stowage-health.service). Between runs it takes local containers that died, hang or are
     unhealthy out of this host's names and services' addresses, puts them back when they serve again, and restarts what
     is not alive. docs/health.md says when.
-  - It only withholds what M(stowage.fleet.deploy#playbook) gave, and knows no other host.
+  - It only withholds what C(stowage.fleet.deploy) gave, and knows no other host.
 author: Stowage contributors (@stowage)
 options:
   state:

@@ -43,10 +43,10 @@ class Watch:
         apply: Callable[[str, str], bool],
         root: str = "/",
         ask: Ask = probe,
-        say: Callable[[str], None] = print,
+        say: Callable[[str], None] | None = None,
     ) -> None:
         """Take the Engine, how an nft script is loaded (text, path), and for tests the root, the probe, the log."""
-        self.engine, self.apply, self.root, self.ask, self.say = engine, apply, root, ask, say
+        self.engine, self.apply, self.root, self.ask, self.say = engine, apply, root, ask, say or tell
         self.woken = threading.Event()
         self.lock = threading.Lock()
         self.fresh: set[str] = set()  # ids that started since the last look
@@ -188,6 +188,11 @@ class Watch:
             self.say(f"{one.service}.{one.slot} cannot be restarted: {error}")
 
 
+def tell(line: str) -> None:
+    """One line for the journal."""
+    sys.stdout.write(f"{line}\n")
+
+
 def run_works(root: str = "/") -> bool:
     """Whether some run has this host now: a module holds its lock, or its lease binds."""
     try:
@@ -232,11 +237,7 @@ def main(arguments: Iterable[str] = ()) -> int:
         try:
             wait = watch.look(time.monotonic())
         except Exception as error:  # the watch goes on: what it withholds it must be able to give back
-            print(f"failed: {type(error).__name__}: {error}")
+            tell(f"failed: {type(error).__name__}: {error}")
             wait = LOOK_SECONDS
         if watch.woken.wait(wait):
             time.sleep(SETTLE_SECONDS)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

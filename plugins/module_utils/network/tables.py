@@ -75,12 +75,12 @@ def _guard(state: Mapping[str, Any]) -> str:
 \tchain guard {{
 \t\ttype filter hook prerouting priority -310; policy accept;
 \t\tudp dport {state["port"]} @th,96,24 {state["vni"]} {family} saddr != @peers drop
-		iifname != "lo" ip daddr 127.0.0.0/8 drop
-		iifname "{BRIDGE}" ip saddr != {me["block"]} drop
-		iifname "{BRIDGE}" ip saddr {{ {me["vtep"]}, {me["gateway"]} }} drop
-		iifname "{BRIDGES}" iifname != "{BRIDGE}" ip saddr != @fixed drop
-		iifname {_names(*tunnels(state))} ip saddr != @inside drop
-{_native(state)}		iifname != {_names("lo", BRIDGES, *tunnels(state), LOOP[1])} ip daddr @inside drop
+\t\tiifname != "lo" ip daddr 127.0.0.0/8 drop
+\t\tiifname "{BRIDGE}" ip saddr != {me["block"]} drop
+\t\tiifname "{BRIDGE}" ip saddr {{ {me["vtep"]}, {me["gateway"]} }} drop
+\t\tiifname "{BRIDGES}" iifname != "{BRIDGE}" ip saddr != @fixed drop
+\t\tiifname {_names(*tunnels(state))} ip saddr != @inside drop
+{_native(state)}\t\tiifname != {_names("lo", BRIDGES, *tunnels(state), LOOP[1])} ip daddr @inside drop
 \t}}
 """
 

@@ -10,10 +10,10 @@ from ansible_collections.stowage.fleet.plugins.module_utils.health.judge import 
 
 PROBE = {"kind": "http", "port": 80, "path": "/", "retries": 2, "interval": 1.0, "timeout": 1.0, "start_period": 0.0}
 GUESS = {**PROBE, "guess": True}
-TASKS = [
+TASKS = (
     {"service": "shop_web", "slot": "1", "node": "n1", "ip": "10.0.0.1"},
     {"service": "shop_web", "slot": "2", "node": "n2", "ip": "10.0.1.1"},
-]
+)
 
 
 def container(state="running", health="none", status="Up"):

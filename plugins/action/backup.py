@@ -15,7 +15,7 @@ from ansible_collections.stowage.fleet.plugins.module_utils.canonical import pla
 from ansible_collections.stowage.fleet.plugins.module_utils.errors import Problem, raise_all
 from ansible_collections.stowage.fleet.plugins.module_utils.rollout import backups, moving
 from ansible_collections.stowage.fleet.plugins.module_utils.storage.backups import HOST, read_backup
-from ansible_collections.stowage.fleet.plugins.plugin_utils import controller, stepping
+from ansible_collections.stowage.fleet.plugins.plugin_utils import controller, delivering, stepping
 
 display = Display()
 
@@ -66,6 +66,8 @@ class ActionModule(ActionBase):
         if module == "host_backup":
             stated = plain(controller.variable(task_vars, self._templar, "stowage_backup"))
             given["secret"] = {key: stated[key] for key in ("password", "environment") if key in stated}
+            if given["secret"]:
+                delivering.require(self, f"the password of the backups, for {task_vars['inventory_hostname']}")
         result = self._execute_module(module_name=f"stowage.fleet.{module}", module_args=given, task_vars=task_vars)
         return controller.judged(module, result, task_vars["inventory_hostname"], given["mode"] != "look")
 

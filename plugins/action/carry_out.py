@@ -13,7 +13,7 @@ from ansible.utils.display import Display
 from ansible_collections.stowage.fleet.plugins.module_utils import rollout
 from ansible_collections.stowage.fleet.plugins.module_utils.canonical import plain
 from ansible_collections.stowage.fleet.plugins.module_utils.errors import Problem, StowageError
-from ansible_collections.stowage.fleet.plugins.plugin_utils import contents, controller
+from ansible_collections.stowage.fleet.plugins.plugin_utils import contents, controller, delivering
 
 display = Display()
 
@@ -79,6 +79,8 @@ class ActionModule(ActionBase):
         share = rollout.share(state, step, node)
         given: dict[str, Any] = {"phase": step["phase"], "files": {}, "secrets": {}}
         if step["phase"] == "prepare":
+            if delivering.receives(plan, node):
+                delivering.require(self, f"secrets for {node}")
             share["expect"] = plan["expect"][node]
             share["policy"] = controller.policy_share(plan, plan["serving"], node, {})
         if step["phase"] == "endpoints":
@@ -87,6 +89,8 @@ class ActionModule(ActionBase):
             share["recreate_volumes"] = plan["options"]["recreate_volumes"]
             given.update(self._payloads(plan, share, task_vars))
             share["tasks"] = given.pop("tasks", share["tasks"])
+            if given["secrets"]:
+                delivering.require(self, f"secrets for {node}")
         if step["phase"] == "remove":
             share["prune"] = controller.kept_files(plan)
         share["fleet"], share["domain"] = plan["fleet"]["name"], plan["fleet"]["domain"]

@@ -9,6 +9,7 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
+from ansible_collections.stowage.fleet.plugins.plugin_utils import delivering
 from ansible_collections.stowage.fleet.plugins.plugin_utils.controller import dead
 
 display = Display()
@@ -21,7 +22,7 @@ class ActionModule(ActionBase):
     _supports_check_mode = True
 
     def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Return host_state's result: {observation, problem}."""
+        """Return host_state's result {observation, problem}, and `delivery`: why secrets cannot go to this host."""
         super().run(tmp, task_vars)
         _valid, args = self.validate_argument_spec(
             {"fleet": {"type": "str", "required": True}, "wait": {"type": "float", "default": 60.0}}
@@ -39,4 +40,5 @@ class ActionModule(ActionBase):
             time.sleep(PAUSE)
         if result.get("problem"):
             display.warning(f"{node}: {result['problem']['code']} {result['problem']['reason']}")
-        return result
+        # A result of Ansible's own, not of the host: what connection it is, only this process knows.
+        return {**result, "delivery": [list(why) for why in delivering.refusals(self)]}

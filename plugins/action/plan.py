@@ -12,7 +12,7 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.stowage.fleet.plugins.module_utils import rollout
 from ansible_collections.stowage.fleet.plugins.module_utils.errors import Problem, StowageError, raise_all
-from ansible_collections.stowage.fleet.plugins.plugin_utils import asking, controller, restoring
+from ansible_collections.stowage.fleet.plugins.plugin_utils import asking, controller, delivering, restoring
 
 display = Display()
 
@@ -65,6 +65,7 @@ class ActionModule(ActionBase):
                 _write(args["observation_to"], rollout.dump_observations(made["fleet"]["name"], observations))
             if args["purpose"] == "deploy":
                 rollout.refuse_unknown(made, controller.truth(args["allow_unknown"], "stowage_allow_unknown"))
+                raise_all(delivering.problems(made, task_vars, args["observed"]))
             going = args["purpose"] == "deploy" and not self._task.check_mode and bool(made["steps"])
             run_dir = self._begin(args, made, observations) if going else ""
             if going:

@@ -38,6 +38,11 @@ observation:
   description: The observation, see docs/architecture.md. Null when the engine did not answer.
   returned: always
   type: dict
+delivery:
+  description: Why values of secrets cannot go to this host, as reason and fix. Empty if they can.
+  returned: always
+  type: list
+  elements: list
 problem:
   description: Why there is no observation.
   returned: when the engine did not answer

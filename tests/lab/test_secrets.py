@@ -1,0 +1,59 @@
+"""Secrets are where they belong and nowhere else, whatever a run is told."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import subprocess
+
+import pytest
+
+WEB = """
+services:
+  web:
+    image: stowage/app:1.0
+    secrets: [token]
+    deploy: {replicas: 2}
+secrets:
+  token: {file: ./token.txt}
+"""
+PLACES = "/etc /root /tmp /var/tmp /var/log /var/lib/stowage /var/lib/docker/containers"
+
+
+@pytest.fixture
+def canary(fleet):
+    """A fleet's stack with one secret; its value."""
+    value = f"canary-{secrets.token_hex(8)}"
+    path = fleet.directory / "stacks/token.txt"
+    path.write_text(value)
+    fleet.stack(WEB)
+    yield value
+    path.unlink()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variables", "words"),
+    [
+        (("-e", "ansible_pipelining=false"), {}, "without pipelining"),
+        ((), {"ANSIBLE_KEEP_REMOTE_FILES": "1"}, "ANSIBLE_KEEP_REMOTE_FILES"),
+        ((), {"ANSIBLE_DEBUG": "1"}, "ANSIBLE_DEBUG"),
+    ],
+)
+def test_a_run_that_would_write_values_down_is_refused_before_any_change(
+    fleet, canary, monkeypatch, arguments, variables, words
+):
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    run = fleet.deploy(*arguments)
+    assert run.rc != 0
+    refused = [line for line in run.text.splitlines() if line.strip().startswith("STW-DELIVERY")]
+    assert refused and all(words in line for line in refused), run.text[-2000:]
+    assert all(node in refused[0] for node in fleet.nodes if node in ("n1", "n2"))
+    assert fleet.containers(everything=True) == []
+    assert canary not in run.text
+    home = os.path.expanduser("~/.ansible")
+    assert subprocess.run(["grep", "-rl", canary, home], capture_output=True, text=True, check=False).stdout == ""
+    for node in fleet.nodes:
+        assert fleet.shell(node, f"grep -rl {canary} {PLACES} /run", check=False) == ""
+        assert fleet.shell(node, "cat /run/stowage/lock.json", check=False) in ("", "cat: /run/stowage/lock.json")
+        fleet.shell(node, "rm -rf /root/.ansible/tmp")

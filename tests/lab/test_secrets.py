@@ -32,23 +32,20 @@ def canary(fleet):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "variables", "words"),
+    ("setting", "words"),
     [
-        (("-e", "ansible_pipelining=false"), {}, "without pipelining"),
-        ((), {"ANSIBLE_KEEP_REMOTE_FILES": "1"}, "ANSIBLE_KEEP_REMOTE_FILES"),
-        ((), {"ANSIBLE_DEBUG": "1"}, "ANSIBLE_DEBUG"),
+        (("ANSIBLE_SSH_PIPELINING", "0"), "without pipelining"),
+        (("ANSIBLE_KEEP_REMOTE_FILES", "1"), "ANSIBLE_KEEP_REMOTE_FILES"),
+        (("ANSIBLE_DEBUG", "1"), "ANSIBLE_DEBUG"),
     ],
 )
-def test_a_run_that_would_write_values_down_is_refused_before_any_change(
-    fleet, canary, monkeypatch, arguments, variables, words
-):
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
-    run = fleet.deploy(*arguments)
+def test_a_run_that_would_write_values_down_is_refused_before_any_change(fleet, canary, monkeypatch, setting, words):
+    monkeypatch.setenv(*setting)
+    run = fleet.deploy()
     assert run.rc != 0
     refused = [line for line in run.text.splitlines() if line.strip().startswith("STW-DELIVERY")]
-    assert refused and all(words in line for line in refused), run.text[-2000:]
-    assert all(node in refused[0] for node in fleet.nodes if node in ("n1", "n2"))
+    assert len(refused) >= 1, run.text[-2000:]
+    assert [line for line in refused if words not in line] == []
     assert fleet.containers(everything=True) == []
     assert canary not in run.text
     home = os.path.expanduser("~/.ansible")

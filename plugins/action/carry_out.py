@@ -13,7 +13,7 @@ from ansible.utils.display import Display
 from ansible_collections.stowage.fleet.plugins.module_utils import rollout
 from ansible_collections.stowage.fleet.plugins.module_utils.canonical import plain
 from ansible_collections.stowage.fleet.plugins.module_utils.errors import Problem, StowageError
-from ansible_collections.stowage.fleet.plugins.plugin_utils import contents, controller, delivering
+from ansible_collections.stowage.fleet.plugins.plugin_utils import contents, controller, delivering, vaulted
 
 display = Display()
 
@@ -101,5 +101,5 @@ class ActionModule(ActionBase):
         if share["services"] and any(template.get("files") for template in share["services"].values()):
             key = str(controller.variable(task_vars, self._templar, "stowage_secrets_key", "") or "")
             labels = controller.variable(task_vars, self._templar, "stowage_labels", {})
-            return contents.of_share(plan, share, key, plain(labels or {}))
+            return contents.of_share(plan, share, key, plain(labels or {}), vaulted.opener(self._templar))
         return {}

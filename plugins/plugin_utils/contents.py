@@ -13,14 +13,17 @@ from ansible_collections.stowage.fleet.plugins.module_utils.canonical import tex
 from ansible_collections.stowage.fleet.plugins.module_utils.engine.payload import fill
 from ansible_collections.stowage.fleet.plugins.module_utils.errors import Problem, StowageError
 from ansible_collections.stowage.fleet.plugins.plugin_utils import controller
+from ansible_collections.stowage.fleet.plugins.plugin_utils.vaulted import Opener
 
 
-def of_share(plan: Mapping[str, Any], share: Mapping[str, Any], key: str, labels: Mapping[str, Any]) -> dict[str, Any]:
+def of_share(
+    plan: Mapping[str, Any], share: Mapping[str, Any], key: str, labels: Mapping[str, Any], opened: Opener
+) -> dict[str, Any]:
     """{files, secrets: {digest: base64}, tasks}: what a start share's tasks mount.
 
     A config that is a template is filled in for each task, which then says under `rendered` which file stands for it.
-    key: stowage_secrets_key; labels: the host's own, of the inventory. Raises StowageError (STW-STALE, STW-FILE,
-    STW-TEMPLATE).
+    key: stowage_secrets_key; labels: the host's own, of the inventory; opened gives the value of what a secret's file
+    holds. Raises StowageError (STW-STALE, STW-FILE, STW-SECRET, STW-TEMPLATE).
     """
     given: dict[str, Any] = {"files": {}, "secrets": {}, "tasks": []}
     for task in share["tasks"]:
@@ -28,7 +31,10 @@ def of_share(plan: Mapping[str, Any], share: Mapping[str, Any], key: str, labels
         for stated in template.get("files", ()):
             wanted = {**stated, "digest": task["live"]["files"][stated["target"]]} if stated.get("live") else stated
             entry = plan["files"][wanted["digest"]]
-            content = _checked(plan["fleet"]["name"], task["stack"], wanted, entry, key)
+            content = _read(entry)
+            if wanted["kind"] == "secret":
+                content = opened(entry["name"], content)
+            _check(plan["fleet"]["name"], {**wanted, "stack": task["stack"]}, entry, key, content)
             if wanted["kind"] == "secret":
                 given["secrets"][wanted["digest"]] = _text(content)
                 continue
@@ -40,17 +46,15 @@ def of_share(plan: Mapping[str, Any], share: Mapping[str, Any], key: str, labels
     return given
 
 
-def _checked(fleet: str, stack: str, wanted: Mapping[str, Any], entry: Mapping[str, Any], key: str) -> bytes:
-    """The content of one file; STW-STALE if it is not what was planned."""
-    content = _read(entry)
+def _check(fleet: str, wanted: Mapping[str, Any], entry: Mapping[str, Any], key: str, content: bytes) -> None:
+    """Refuse (STW-STALE) a content that is not what was planned."""
     if wanted["kind"] == "secret":
-        found = secrets.digest(fleet, stack, entry["name"], content, key)
+        found = secrets.digest(fleet, wanted["stack"], entry["name"], content, key)
     else:
         found = spec.identity(entry, content)
     if found != wanted["digest"]:
         place = f"{wanted['kind']} {entry['name']}"
         raise StowageError(Problem("STW-STALE", place, "changed since the plan was made", "make the plan again"))
-    return content
 
 
 def _context(template: Mapping[str, Any], task: Mapping[str, Any], labels: Mapping[str, Any]) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from ansible_collections.stowage.fleet.plugins.module_utils.discovery import api
 from ansible_collections.stowage.fleet.plugins.module_utils.errors import Problem, StowageError, raise_all
 from ansible_collections.stowage.fleet.plugins.module_utils.fleet import build_fleet
 from ansible_collections.stowage.fleet.plugins.module_utils.network import fixed, reach
+from ansible_collections.stowage.fleet.plugins.plugin_utils import vaulted
 
 PR_SET_PDEATHSIG = 1
 GROUPS = ("stowage_nodes", "stowage_ingress")
@@ -137,14 +138,14 @@ def compiled_stacks(fleet: Mapping[str, Any], task_vars: Mapping[str, Any], temp
 
     Raises one StowageError with the mistakes of every stack.
     """
-    key = str(variable(task_vars, templar, "stowage_secrets_key", "") or "")
+    key, opened = str(variable(task_vars, templar, "stowage_secrets_key", "") or ""), vaulted.opener(templar)
     env = plain(variable(task_vars, templar, "stowage_env", {}))
     whole: dict[str, Any] = {"services": [], "files": {}, "warnings": [], "stacks": []}
     problems: list[Problem] = []
     for stack, entry in sorted(stack_entries(task_vars, templar).items()):
 
         def secret_digest(stack: str, name: str, value: bytes) -> str:
-            return secrets.digest(fleet["name"], stack, name, value, key)
+            return secrets.digest(fleet["name"], stack, name, opened(name, value), key)
 
         try:
             normal = loaded_stack(entry, env)

@@ -54,3 +54,21 @@ def test_a_run_that_would_write_values_down_is_refused_before_any_change(fleet, 
         assert fleet.shell(node, f"grep -rl {canary} {PLACES} /run", check=False) == ""
         assert fleet.shell(node, "cat /run/stowage/lock.json", check=False) in ("", "cat: /run/stowage/lock.json")
         fleet.shell(node, "rm -rf /root/.ansible/tmp")
+
+
+def test_a_file_of_ansible_vault_is_opened_in_memory_only(fleet, canary):
+    password = fleet.directory / "password"
+    password.write_text("of the test")
+    vault = ("--vault-password-file", str(password))
+    binary = os.path.join(os.path.dirname(os.sys.executable), "ansible-vault")
+    subprocess.run([binary, "encrypt", *vault, str(fleet.directory / "stacks/token.txt")], check=True)
+    refused = fleet.deploy()
+    assert refused.rc != 0
+    assert "STW-SECRET" in refused.text
+    run = fleet.deploy("-vvv", "--diff", *vault).ok()
+    assert canary not in run.text
+    for container in fleet.containers("shop_web"):
+        assert fleet.shell(container["node"], f"docker exec {container['id']} cat /run/secrets/token") == canary
+    found = subprocess.run(["grep", "-rl", canary, str(fleet.directory)], capture_output=True, text=True, check=False)
+    assert found.stdout == ""
+    assert fleet.deploy(*vault).ok().changed == 0

@@ -60,7 +60,7 @@ test-stacks: tools  ## On a lab: ten real stack files of STOWAGE_DATA, unchanged
 	STOWAGE_LONG=1 scripts/lab-test $(VENV) tests/lab/test_real_stacks.py tests/lab/test_adopt.py
 
 test-rollout: tools  ## On a lab: ten updates under load, a bad one, the naive order, and Docker Swarm on the same hosts (15 minutes)
-	STOWAGE_LONG=1 scripts/lab-test $(VENV) tests/lab/test_rollback.py tests/lab/test_rollout.py tests/lab/test_health.py
+	STOWAGE_LONG=1 scripts/lab-test $(VENV) tests/lab/test_before.py tests/lab/test_rollback.py tests/lab/test_rollout.py tests/lab/test_health.py
 
 test-network: tools  ## On a lab: networks, addresses, services, policy, a change of mode under traffic (20 minutes)
 	STOWAGE_LONG=1 scripts/lab-test $(VENV) tests/lab/test_network*.py tests/lab/test_policy*.py

@@ -11,7 +11,8 @@ from typing import Any
 from ansible_collections.stowage.fleet.plugins.module_utils import secrets, spec
 from ansible_collections.stowage.fleet.plugins.module_utils.canonical import text_digest
 from ansible_collections.stowage.fleet.plugins.module_utils.engine.payload import fill
-from ansible_collections.stowage.fleet.plugins.module_utils.errors import Problem, StowageError
+from ansible_collections.stowage.fleet.plugins.module_utils.engine.sets import KEYS
+from ansible_collections.stowage.fleet.plugins.module_utils.errors import Problem, StowageError, show
 from ansible_collections.stowage.fleet.plugins.plugin_utils import controller
 from ansible_collections.stowage.fleet.plugins.plugin_utils.vaulted import Opener
 
@@ -44,6 +45,17 @@ def of_share(
             given["files"][rendered.get(wanted["digest"], wanted["digest"])] = _text(content)
         given["tasks"].append({**task, "rendered": rendered} if rendered else task)
     return given
+
+
+def persist(stated: Any) -> str:
+    """How sets of secrets are kept for a reboot (stowage_secrets_persist). Raises StowageError (STW-SECRET)."""
+    if stated in KEYS:
+        return str(stated)
+    raise StowageError(
+        Problem(
+            "STW-SECRET", "stowage_secrets_persist", f"{show(stated)} is unknown", f"write one of {', '.join(KEYS)}"
+        )
+    )
 
 
 def _check(fleet: str, wanted: Mapping[str, Any], entry: Mapping[str, Any], key: str, content: bytes) -> None:

@@ -114,7 +114,7 @@ def test_a_config_changes_under_a_running_container_with_a_signal(fleet):
     assert fleet.deploy().ok().changed == 0
     fleet.stack(RELOADED.format(how="signal:HUP", text="number two,"))
     checked = fleet.deploy("--check", "--diff").ok()
-    assert "2 to give new configs" in checked.text
+    assert "2 to give new contents" in checked.text
     assert loaded(fleet) == before
     fleet.deploy().ok()
     after = loaded(fleet)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import Problem
-from . import adopted, files, fixed, host, live, lock, records, releases
+from . import adopted, files, fixed, host, live, lock, records, releases, sets
 from .client import PATIENCE, Engine, EngineError, connect, printable
 from .prepare import prepare
 from .refusals import REFUSALS, problems_of
@@ -133,8 +133,10 @@ def _remove(engine: Engine, paths: host.Paths, share: Mapping[str, Any], check: 
         leaving = {task["name"] for task in there} if check else set()
         left = [entry for entry in engine.containers() if records.name_of(entry) not in leaving]
         mounted = [mount.get("Source") or "" for entry in left for mount in entry.get("Mounts") or []]
+        names = [records.name_of(entry) for entry in left]
         pruned = files.prune(paths, share["prune"], mounted, check) or pruned
-        pruned = live.prune(paths, (records.name_of(entry) for entry in left), check) or pruned
+        pruned = live.prune(paths, names, check) or pruned
+        pruned = sets.prune(paths, mounted, names, check) or pruned
     return {"changed": bool(there) or pruned, "tasks": [_named(task) for task in tasks], "problems": problems}
 
 

@@ -1,6 +1,6 @@
 # Copyright: Stowage contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Configs and secrets as files: named by digest, written by one rename; secrets only where nothing reaches a disk."""
+"""Configs as files: named by digest, written by one rename."""
 
 from __future__ import annotations
 
@@ -14,8 +14,6 @@ from ..errors import Problem
 from . import live
 from .host import Paths
 from .payload import OPEN_MODE, file_name
-
-MEMORY_FILESYSTEMS = ("tmpfs", "ramfs")
 
 
 def write_atomic(path: str, content: bytes, mode: int = OPEN_MODE, uid: int = 0, gid: int = 0) -> None:
@@ -43,17 +41,15 @@ def deliver(
 ) -> tuple[bool, dict[str, Problem]]:
     """Write the files that are missing or differ. Returns (changed, {digest: why its file is not there}).
 
-    wanted: `files` entries of templates {kind, name, digest, uid, gid, mode}. given: {files, secrets: {digest: base64}}
-    (files are configs); a file that is already there needs no content. Problems are STW-FILE or STW-SECRET and never
-    tell a content.
+    wanted: `files` entries of kind config {name, digest, uid, gid, mode}. given: {files: {digest: base64}}; a file that
+    is already there needs no content. Problems are STW-FILE and never tell a content.
     """
     changed, missing = False, {}
-    for entry in sorted(wanted, key=lambda one: (one["kind"], file_name(one))):
-        secret = entry["kind"] == "secret"
-        folder, kind = (paths.secrets, "secrets") if secret else (paths.configs, "files")
-        path, text = os.path.join(folder, file_name(entry)), (given.get(kind) or {}).get(entry["digest"])
+    for entry in sorted(wanted, key=file_name):
+        path = os.path.join(paths.configs, file_name(entry))
+        text = (given.get("files") or {}).get(entry["digest"])
         content = base64.b64decode(text) if text is not None else None
-        problem = _refusal(paths, entry, content, path)
+        problem = _refusal(entry, content, path)
         if problem is not None:
             missing[entry["digest"]] = problem
         elif content is not None and _read(path) != content:
@@ -65,7 +61,10 @@ def deliver(
 
 
 def prune(paths: Paths, keep: Mapping[str, Iterable[str]], mounted: Iterable[str], check: bool = False) -> bool:
-    """Remove files of ours that are neither kept nor mounted by any container. keep: {configs, secrets: [digest]}."""
+    """Remove files of ours that are neither kept nor mounted by any container. keep: {configs, secrets: [digest]}.
+
+    Secrets that lie there as single files were delivered by an earlier version; containers may still have them mounted.
+    """
     used = {os.path.realpath(source) for source in mounted}
     surplus = []
     for kind, folder in (("configs", paths.configs), ("secrets", paths.secrets)):
@@ -79,33 +78,13 @@ def prune(paths: Paths, keep: Mapping[str, Iterable[str]], mounted: Iterable[str
     return bool(surplus)
 
 
-def filesystem(path: str, proc: str = "/proc") -> str:
-    """Kind of the file system that a path is on, from mountinfo; "" if that cannot be told."""
-    best, kind = "", ""
-    try:
-        with open(os.path.join(proc, "self/mountinfo"), encoding="utf-8", errors="surrogateescape") as file:
-            mounts = [line.split() for line in file]
-    except OSError:
-        return ""
-    for fields in mounts:
-        point = fields[4].replace("\\040", " ")
-        inside = path == point or path.startswith(point.rstrip("/") + "/")
-        if inside and len(point) >= len(best):
-            best, kind = point, fields[fields.index("-") + 1]
-    return kind
-
-
-def _refusal(paths: Paths, entry: Mapping[str, Any], content: bytes | None, path: str) -> Problem | None:
-    secret = entry["kind"] == "secret"
-    code, place = ("STW-SECRET" if secret else "STW-FILE"), f"{entry['kind']} {entry['name']}"
+def _refusal(entry: Mapping[str, Any], content: bytes | None, path: str) -> Problem | None:
+    place = f"config {entry['name']}"
     if content is None:
         fix = "make a new plan: the file is sent along with it"
-        return None if os.path.exists(path) else Problem(code, place, "is not on the host and was not sent", fix)
-    if not secret and text_digest(content) != entry["digest"]:
-        return Problem(code, place, "what was sent is not what was planned", "make a new plan")
-    if secret and filesystem(paths.secrets, paths.proc) not in MEMORY_FILESYSTEMS:
-        reason = f"{paths.secrets} is not in memory (tmpfs): a secret would be written to a disk"
-        return Problem(code, place, reason, "mount a tmpfs on /run on the host")
+        return None if os.path.exists(path) else Problem("STW-FILE", place, "is not on the host and was not sent", fix)
+    if text_digest(content) != entry["digest"]:
+        return Problem("STW-FILE", place, "what was sent is not what was planned", "make a new plan")
     return None
 
 
@@ -118,9 +97,8 @@ def _put(path: str, entry: Mapping[str, Any], content: bytes) -> Problem | None:
         else:
             write_atomic(path, content, OPEN_MODE if mode is None else int(mode), uid, gid)
     except OSError as error:
-        code = "STW-SECRET" if entry["kind"] == "secret" else "STW-FILE"
         reason = f"cannot be written: {error.strerror} ({len(content)} bytes to {os.path.dirname(path)})"
-        return Problem(code, f"{entry['kind']} {entry['name']}", reason, "free space on the host")
+        return Problem("STW-FILE", f"config {entry['name']}", reason, "free space on the host")
     return None
 
 

@@ -29,6 +29,7 @@ class Paths:
         self.releases = os.path.join(root, "var/lib/stowage/releases")
         self.run = os.path.join(root, "run/stowage")
         self.secrets = os.path.join(self.run, "secrets")
+        self.bundles = os.path.join(root, "var/lib/stowage/secrets")
         self.lease = os.path.join(self.run, "lock.json")
         self.flock = os.path.join(self.run, "apply.lock")
         self.proc = os.path.join(root, "proc")

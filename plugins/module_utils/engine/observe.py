@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from ..canonical import digest
 from ..errors import StowageError
-from . import host, live, records, releases
+from . import host, live, records, releases, sets
 from .client import EngineError, connect
 from .labels import ours
 from .lock import busy, current
@@ -68,9 +68,10 @@ def observe(engine: Listing, fleet: str, root: str = "/") -> dict[str, Any]:
         "lock": current(paths),
         "busy": working or busy(paths),
     }
-    applied = live.applied(paths)
+    applied, waiting = live.applied(paths), {records.name_of(entry) for entry in own if sets.lacks(paths, entry)}
     for container in observation["containers"]:
         container.update({"live": applied[container["name"]]} if container["name"] in applied else {})
+        container.update({"lacks": "secrets"} if container["name"] in waiting else {})
     observation["objects"] = records.objects(observation, fleet)
     observation["digest"] = digest(observation["objects"])
     return observation

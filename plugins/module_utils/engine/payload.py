@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..network.blocks import fixed_network
-from . import live
+from . import live, secret_sets
 from .labels import task_labels, tool_labels
 from .payload_host import host_keys
 from .records import NETWORK
@@ -20,7 +20,7 @@ Task = Mapping[str, Any]
 NANO = 1_000_000_000
 ENDPOINT_MAC_API = (1, 44)  # from here on the MAC address belongs to the endpoint
 START_INTERVAL_API = (1, 44)  # older Engines look at the interval from the start
-CONFIGS, SECRETS = "/var/lib/stowage/configs", "/run/stowage/secrets"
+CONFIGS = "/var/lib/stowage/configs"
 OPEN_MODE = 0o444
 _PLACEHOLDER = re.compile(
     r"\{\{\s*\.(Task\.Slot|Task\.Name|Task\.ID|Service\.Name|Service\.ID|Node\.Hostname|Node\.ID)\s*\}\}"
@@ -75,7 +75,7 @@ def mac(ip: str) -> str:
 
 
 def file_name(wanted: Mapping[str, Any]) -> str:
-    """Name of a config's or secret's file on the host: its digest, and owner and mode where they are not root, 0444.
+    """Name of a config's file on the host: its digest, and owner and mode where they are not root, 0444.
 
     One that changes under its container has a name of its own (files_of).
     """
@@ -238,17 +238,27 @@ def files_of(template: Template, task: Task) -> list[dict[str, Any]]:
 
 
 def _files(template: Template, task: Task) -> list[dict[str, Any]]:
-    folders = {"config": CONFIGS, "secret": SECRETS}
-    return [
+    configs = [
         {
             "Type": "bind",
-            "Source": f"{folders[wanted['kind']]}/{file_name(wanted)}",
+            "Source": f"{CONFIGS}/{file_name(wanted)}",
             "Target": wanted["target"],
             "ReadOnly": True,
             "BindOptions": {"Propagation": "rprivate"},
         }
         for wanted in files_of(template, task)
+        if wanted["kind"] == "config"
     ]
+    return configs + secret_sets.mounts(secret_set(template, task))
+
+
+def secret_set(template: Template, task: Task) -> dict[str, Any] | None:
+    """The set of secrets of a task; None if it has none."""
+    found = files_of(template, task)
+    taken = [str(mount["target"]) for mount in template.get("mounts", ())]
+    taken += [str(text).partition(":")[0] for text in template.get("tmpfs", ())]
+    taken += [str(one["target"]) for one in found if one["kind"] == "config"]
+    return secret_sets.secret_set([one for one in found if one["kind"] == "secret"], task, taken)
 
 
 def _port_key(port: Mapping[str, Any]) -> str:

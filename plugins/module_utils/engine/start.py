@@ -11,7 +11,7 @@ from typing import Any, Callable
 
 from ..canonical import dumps
 from ..errors import Problem
-from . import files, fixed, host, live, payload, payload_host, ready, records, volumes
+from . import files, fixed, host, live, payload, payload_host, ready, records, sets, volumes
 from .client import Engine, EngineError, printable
 from .labels import ours, tampered
 
@@ -84,9 +84,7 @@ def start(
     given: {files, secrets: {digest: base64}}. Under check it says what would be created or started and touches nothing.
     """
     attempts = _attempts(engine, share["tasks"], share["services"])
-    mounted = [one for a in attempts if a.template for one in payload.files_of(a.template, a.task)]
-    wanted = {(one["kind"], payload.file_name(one)): one for one in mounted}
-    wrote, missing = files.deliver(paths, wanted.values(), given, check)
+    wrote, missing = _deliver(paths, attempts, share, given, check)
     made, blocked = volumes.ensure(engine, paths, share, check)
     joined, closed = fixed.ensure(engine, paths, share, check)
     for attempt in attempts:
@@ -103,6 +101,19 @@ def start(
         _note_live(paths, attempts)
     changed = wrote or made or joined or any(attempt.acted for attempt in attempts)
     return {"changed": changed, "tasks": [attempt.result() for attempt in attempts], "problems": []}
+
+
+def _deliver(
+    paths: host.Paths, attempts: Iterable[Attempt], share: Share, given: Mapping[str, Any], check: bool
+) -> tuple[bool, dict[str, Problem]]:
+    """Have the configs and secrets of the tasks on this host: (changed, {digest: why one is not there})."""
+    known = [(attempt.template, attempt.task) for attempt in attempts if attempt.template]
+    mounted = [one for template, task in known for one in payload.files_of(template, task) if one["kind"] == "config"]
+    configs = {payload.file_name(one): one for one in mounted}
+    secret = [found for found in (payload.secret_set(template, task) for template, task in known) if found]
+    wrote, missing = files.deliver(paths, configs.values(), given, check)
+    put, lost = sets.deliver(paths, secret, given.get("secrets") or {}, share.get("persist") or "auto", check)
+    return wrote or put, {**missing, **lost}
 
 
 def _note_live(paths: host.Paths, attempts: Iterable[Attempt]) -> None:

@@ -74,16 +74,29 @@ def _same(base: Change, service: Mapping[str, Any], holder: Mapping[str, Any]) -
     if holder["state"] == "paused":
         return {**kept, "change": "start", "reason": "it was paused"}
     ended = f" ({holder['exit_code']})" if holder["state"] == "exited" else ""
-    return {**kept, "change": "start", "reason": f"it is {holder['state']}{ended} and should run"}
+    why = f"waits for its {holder['lacks']}" if holder.get("lacks") else "should run"
+    return {**kept, "change": "start", "reason": f"it is {holder['state']}{ended} and {why}"}
 
 
 def _reload(base: Change, service: Mapping[str, Any], holder: Mapping[str, Any]) -> Change | None:
-    """The change that gives a container new configs while it runs; None if it has them."""
+    """The change that gives a container new contents while it runs; None if it has them."""
     live = service.get("live")
     if not live or holder["state"] not in ACTIVE_STATES or holder.get("live") == digest(live["files"]):
         return None
     how = f"signal {live['signal']}" if live["signal"] else "no signal"
-    return {**base, **_reuse(holder), "do": "reload", "change": "reload", "reason": f"its configs changed ({how})"}
+    return {
+        **base,
+        **_reuse(holder),
+        "do": "reload",
+        "change": "reload",
+        "reason": f"its {_kinds(service)} changed ({how})",
+    }
+
+
+def _kinds(service: Mapping[str, Any]) -> str:
+    """What of a service changes while it runs: configs, secrets, or `configs or secrets`."""
+    kinds = {f"{one['kind']}s" for one in service["template"].get("files", ()) if one.get("live")}
+    return " or ".join(sorted(kinds)) or "configs"
 
 
 def _startable(found: list[dict[str, Any]], spec: str, node: str) -> dict[str, Any] | None:

@@ -68,7 +68,9 @@ def records(plan: Mapping[str, Any], run: str, content: Content) -> list[Record]
 def _configs(service: Service) -> set[str]:
     """Digests of the configs that a service mounts."""
     stated = {f["digest"] for f in service["template"].get("files", ()) if f["kind"] == "config" and f["digest"]}
-    return stated | set((service.get("live") or {}).get("files", {}).values())
+    hidden = {f["target"] for f in service["template"].get("files", ()) if f["kind"] == "secret"}
+    live = (service.get("live") or {}).get("files", {})
+    return stated | {digest for target, digest in live.items() if target not in hidden}
 
 
 def _as_written(service: Service) -> dict[str, Any]:
@@ -78,10 +80,14 @@ def _as_written(service: Service) -> dict[str, Any]:
 
 
 def _without_secrets(service: Service) -> dict[str, Any]:
-    template = dict(service["template"])
+    template, stripped = dict(service["template"]), dict(service)
     if template.get("files"):
         template["files"] = [{**f, "digest": ""} if f["kind"] == "secret" else f for f in template["files"]]
-    return {**service, "template": template}
+    if service.get("live"):
+        hidden = {f["target"] for f in template.get("files", ()) if f["kind"] == "secret"}
+        files = {target: "" if target in hidden else digest for target, digest in service["live"]["files"].items()}
+        stripped["live"] = {**service["live"], "files": files}
+    return {**stripped, "template": template}
 
 
 def _kept_file(entry: Mapping[str, Any], value: bytes | None) -> dict[str, Any] | None:
@@ -241,7 +247,7 @@ class _Secrets:
     def __init__(self, present: Mapping[str, Any]) -> None:
         self.files = present["files"]
         self.digests = {
-            (service["stack"], entry["name"]): entry["digest"]
+            (service["stack"], entry["name"]): _digest_of(service, entry)
             for service in present["services"]
             for entry in service["template"].get("files", ())
             if entry["kind"] == "secret"
@@ -250,6 +256,7 @@ class _Secrets:
     def renewed(self, service: Service, files: dict[str, Any]) -> tuple[dict[str, Any], list[Problem]]:
         """The service with the present digests of its secrets; a Problem for each that is no more."""
         template, problems, mounted = dict(service["template"]), [], []
+        live = {**service["live"], "files": dict(service["live"]["files"])} if service.get("live") else None
         for entry in template.get("files", ()):
             secret = entry["kind"] == "secret"
             found = self.digests.get((service["stack"], entry["name"])) if secret else entry["digest"]
@@ -260,18 +267,26 @@ class _Secrets:
                 continue
             if secret:
                 files[found] = self.files[found]
+            if secret and live and entry.get("live"):
+                live["files"][entry["target"]], found = found, ""
             mounted.append({**entry, "digest": found})
         if "files" in template:
             template["files"] = mounted
-        return {**service, "template": template}, problems
+        return {**service, "template": template, **({"live": live} if live else {})}, problems
 
     def named(self, service: Service, files: dict[str, Any]) -> tuple[dict[str, Any], list[Problem]]:
         """The service as it is: an entry for each secret, so that what needs it anew can say that it has changed."""
         for entry in service["template"].get("files", ()):
-            if entry["kind"] == "secret" and entry["digest"] not in files:
+            digest = _digest_of(service, entry)
+            if entry["kind"] == "secret" and digest not in files:
                 now = self.files.get(self.digests.get((service["stack"], entry["name"]), ""), {})
-                files[entry["digest"]] = {"path": "", **now, "kind": "secret", "name": entry["name"]}
+                files[digest] = {"path": "", **now, "kind": "secret", "name": entry["name"]}
         return dict(service), []
+
+
+def _digest_of(service: Service, entry: Mapping[str, Any]) -> str:
+    """The digest of what a service mounts, also of what changes under its running containers."""
+    return str(service["live"]["files"].get(entry["target"], "")) if entry.get("live") else str(entry["digest"])
 
 
 def release_lines(kept: Iterable[Kept], target: str = "") -> list[str]:

@@ -28,7 +28,7 @@ WORDS = {
     "move": "to move",
     "start": "to start again",
     "await": "to wait for",
-    "reload": "to give new configs",
+    "reload": "to give new contents",
     "remove": "to remove",
     "clean": "to clean up",
     "blocked": "blocked",

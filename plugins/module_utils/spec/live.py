@@ -1,6 +1,6 @@
 # Copyright: Stowage contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Configs that change under a running container: `x-stowage.on_change` is a signal or none, not a restart.
+"""Configs and secrets that change under a running container: `x-stowage.on_change` is a signal or none, not a restart.
 
 Their digests are then outside the template, in the Service's `live`: {signal: HUP or "", files: {target: digest}}.
 """
@@ -34,9 +34,9 @@ def split_live(
 ) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
     """The template's `files`, and the Service's `live` or None. files: every config and secret with its digest."""
     stated = str((service.get("x-stowage") or {}).get("on_change", RESTART))
-    live = {one["target"]: one["digest"] for one in files if one["kind"] == "config"}
+    live = {one["target"]: one["digest"] for one in files}
     if stated == RESTART or not live:
         return files, None
-    kept = [{**one, "digest": "", "live": True} if one["kind"] == "config" else one for one in files]
+    kept = [{**one, "digest": "", "live": True} for one in files]
     found = _SIGNAL.fullmatch(stated)
     return kept, {"signal": found[1] if found else "", "files": live}

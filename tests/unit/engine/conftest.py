@@ -24,7 +24,9 @@ class Host:
         self.engine.adopted = self.paths.adopted
         self.write("proc/sys/kernel/random/boot_id", "boot-1\n")
         self.write("proc/meminfo", "MemFree: 1 kB\nMemTotal:       2048 kB\n")
-        self.write("proc/self/mountinfo", f"1 0 0:1 / / rw - ext4 x rw\n2 1 0:2 / {root}/run rw - tmpfs t rw\n")
+        self.write(
+            "proc/self/mountinfo", f"1 0 0:1 / / rw - ext4 x rw\n2 1 0:2 / {root}/run/stowage/secrets rw - tmpfs t rw\n"
+        )
         table = {"nodes": {"n1": NODE}}
         self.write("etc/stowage/network.json", json.dumps({"schema": 1, "node": "n1", "table": table}))
 

@@ -118,8 +118,8 @@ def body(template=None, **context):
         ),
         (
             {"files": [{"kind": "secret", "name": "s", "target": "/run/secrets/s", "digest": "d" * 64}]},
-            "HostConfig/Mounts/0/Source",
-            "/run/stowage/secrets/" + "d" * 64,
+            "HostConfig/Mounts/0/Target",
+            "/run/secrets",
         ),
         (
             {"files": [{"kind": "config", "name": "c", "target": "/c", "digest": "ab", "uid": "5", "mode": 0o400}]},

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.stowage.fleet.plugins.module_utils.canonical import text_digest
 from ansible_collections.stowage.fleet.plugins.module_utils.discovery import deliver
-from ansible_collections.stowage.fleet.plugins.module_utils.engine import volumes
+from ansible_collections.stowage.fleet.plugins.module_utils.engine import boot_secrets, volumes
 from ansible_collections.stowage.fleet.plugins.module_utils.engine.client import EngineError
 from ansible_collections.stowage.fleet.plugins.module_utils.network.converge import NetworkError
 
@@ -237,7 +237,8 @@ def test_a_stranger_s_volume_of_that_name_is_used_and_claimed(ours, task):
 
 
 def wanted(kind, content, **given):
-    return {"kind": kind, "name": f"shop_{kind}", "target": "/f", "digest": text_digest(content), **given}
+    target = f"/run/secrets/{kind}" if kind == "secret" else "/f"
+    return {"kind": kind, "name": f"shop_{kind}", "target": target, "digest": text_digest(content), **given}
 
 
 def sent(*contents):
@@ -253,10 +254,11 @@ def test_configs_and_secrets_are_written_before_the_start(ours, task):
     given = {"template": {"files": files}, "files": sent("conf"), "secrets": sent("hush")}
     assert only(ours.start(task(), **given))["ok"] is True
     config = os.path.join(ours.paths.configs, text_digest("conf"))
-    secret = os.path.join(ours.paths.secrets, text_digest("hush") + "-0-0-400")
+    (mount,) = [m for m in ours.engine.held[task()["name"]]["body"]["HostConfig"]["Mounts"] if "secrets" in m["Target"]]
+    assert (mount["Target"], mount["ReadOnly"]) == ("/run/secrets", True)
+    secret = os.path.join(ours.root, mount["Source"].lstrip("/"), "secret")
     assert (Path(config).read_text(), mode_of(config)) == ("conf", "0o444")
     assert (Path(secret).read_text(), mode_of(secret)) == ("hush", "0o400")
-    assert mode_of(ours.paths.secrets) == "0o700"
     again = ours.start(task(), **given)
     assert again["changed"] is False
     assert "hush" not in json.dumps(again)
@@ -272,12 +274,13 @@ def test_a_file_somebody_changed_is_put_right(ours, task):
     assert Path(path).read_text() == "conf"
 
 
-def test_no_secret_goes_to_a_disk(ours, task):
+def test_no_secret_goes_to_a_disk(ours, task, monkeypatch):
     ours.write("proc/self/mountinfo", "1 0 0:1 / / rw - ext4 x rw\n")
+    monkeypatch.setattr(boot_secrets, "MOUNTS", (("nosuchfs", "mode=0700"),))
     given = {"template": {"files": [wanted("secret", "hush")]}, "secrets": sent("hush")}
     result = only(ours.start(task(), **given))
-    assert result["error"].startswith("STW-SECRET secret shop_secret: ")
-    assert not os.path.exists(ours.paths.secrets)
+    assert result["error"].startswith("STW-SECRET secrets of shop_web: neither tmpfs with noswap nor ramfs")
+    assert os.listdir(ours.paths.secrets) == []
     assert ours.engine.states() == {}
 
 

@@ -11,7 +11,8 @@ LAB_TESTS := \
   test-stacks \
   test-network \
   test-rollout \
-  test-data
+  test-data \
+  test-secrets
 .PHONY: $(LAB_TESTS) tools lint lint-python lint-shell lint-yaml sanity changelog-lint unit package lab-test test test-all molecule faults conformance test-conformance matrix bench bench-scheduler docs units-ansible-test changelog
 
 tools: setup  ## Install what the workshop needs (Debian packages when root, Python packages)
@@ -67,6 +68,10 @@ test-network: tools  ## On a lab: networks, addresses, services, policy, a chang
 
 test-data: tools  ## On a lab: pinned volumes stay, and move without losing a row; backup, restore, configuration (15 minutes)
 	STOWAGE_LONG=1 scripts/lab-test $(VENV) tests/lab/test_volumes.py tests/lab/test_volumes_shared.py tests/lab/test_configuration.py tests/lab/test_backup.py
+
+test-secrets: tools  ## On a lab: where secrets lie, what a new value and a reboot do, and that a run leaks none (10 minutes)
+	@test -d .cache/ansible-runner || $(BIN)/pip install --quiet --target .cache/ansible-runner 'ansible-runner>=2.4,<3'
+	STOWAGE_LONG=1 STOWAGE_ANSIBLE_RUNNER=$(CURDIR)/.cache/ansible-runner scripts/lab-test $(VENV) tests/lab/test_secrets*.py
 
 faults: tools  ## Kill controllers and hosts in the middle of deploys
 	scripts/lab-test $(VENV) tests/faults

@@ -17,7 +17,6 @@ from ansible_collections.stowage.fleet.plugins.plugin_utils import contents, con
 
 display = Display()
 
-PERSIST = "stowage_secrets_persist"
 ARGUMENTS = {
     "run_dir": {"type": "path", "required": True},
     "part": {"type": "str", "choices": ["plan", "rollback", "release"], "default": "plan"},
@@ -88,7 +87,9 @@ class ActionModule(ActionBase):
             share = controller.endpoint_share(plan, state["serving"], node)
         if step["phase"] == "start":
             share["recreate_volumes"] = plan["options"]["recreate_volumes"]
-            share["persist"] = contents.persist(controller.variable(task_vars, self._templar, PERSIST, "auto"))
+            share["persist"] = contents.persist(
+                controller.variable(task_vars, self._templar, delivering.PERSIST, "auto")
+            )
             given.update(self._payloads(plan, share, task_vars))
             share["tasks"] = given.pop("tasks", share["tasks"])
             if given["secrets"]:

@@ -8,9 +8,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible import constants
-from ansible_collections.stowage.fleet.plugins.module_utils.errors import Problem, StowageError
+from ansible_collections.stowage.fleet.plugins.module_utils.engine.sets import KEYS
+from ansible_collections.stowage.fleet.plugins.module_utils.errors import Problem, StowageError, show
 
 CODE = "STW-DELIVERY"
+PERSIST = "stowage_secrets_persist"
 WITHOUT_PIPELINING = "without pipelining Ansible writes a module's arguments to disks here and on the host"
 PIPELINING = "set pipelining = true in [connection] of ansible.cfg, or ANSIBLE_PIPELINING=true; sudo without requiretty"
 
@@ -51,4 +53,9 @@ def problems(plan: Mapping[str, Any], task_vars: Mapping[str, Any], register: st
         result = task_vars["hostvars"].raw_get(node).get(register)
         for reason, fix in (result.get("delivery") or ()) if isinstance(result, Mapping) else ():
             hosts.setdefault((reason, fix), []).append(node)
+        stated = task_vars["hostvars"].raw_get(node).get(PERSIST, KEYS[0])
+        if "{{" not in str(stated) and stated not in KEYS:
+            hosts.setdefault((f"{PERSIST}: {show(stated)} is unknown", f"write one of {', '.join(KEYS)}"), []).append(
+                node
+            )
     return [Problem(CODE, f"secrets for {', '.join(names)}", *why) for why, names in sorted(hosts.items())]

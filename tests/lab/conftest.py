@@ -190,7 +190,8 @@ class Fleet:
                 node,
                 "docker ps -aq -f label=stowage.fleet | xargs -r docker rm -f >/dev/null;"
                 "docker volume ls -q -f label=stowage.fleet | xargs -r docker volume rm >/dev/null;"
-                "rm -f /var/lib/stowage/volumes.json /run/stowage/lock.json",
+                "rm -f /var/lib/stowage/volumes.json /run/stowage/lock.json;"
+                "rm -rf /var/lib/stowage/secrets /run/stowage/secrets/sets /run/stowage/secrets/live",
             )
 
 

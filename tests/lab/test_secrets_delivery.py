@@ -41,7 +41,7 @@ services:
   proxy:
     image: stowage/app:1.0
     entrypoint: [sh, -c]
-    command: ['trap "cat /run/secrets/token /etc/key > /tmp/loaded" HUP; touch /tmp/loaded; while :; do sleep 0.2; done']
+    command: ['trap "cat /run/secrets/token /etc/key > /tmp/loaded" HUP; while :; do sleep 0.2; done']
     stop_grace_period: 1s
     deploy: {replicas: 2, update_config: {parallelism: 1, monitor: 1s}}
     secrets: [token, {source: token, target: /etc/key}]
@@ -167,7 +167,8 @@ def test_without_a_copy_nothing_is_kept_on_a_disk(fleet, token):
     token("more")
     refused = fleet.deploy("-e", "stowage_secrets_persist=always")
     assert refused.rc != 0
-    assert "STW-SECRET stowage_secrets_persist" in refused.text
+    assert "stowage_secrets_persist: 'always' is unknown" in refused.text
+    assert set(values(fleet)) == {"memory-only"}
 
 
 def test_a_signal_brings_a_new_value_into_running_containers(fleet, token):

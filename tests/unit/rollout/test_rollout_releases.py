@@ -53,7 +53,9 @@ class Recorded(FakeFleet):
         names = [one.name for one in rollout.candidates(kept, stack, to)]
         read = {name: rollout.parse_record(self.texts[name], name) for name in names}
         files = {
-            f["digest"]: {"kind": f["kind"], "name": f["name"]} for one in present for f in one["template"]["files"]
+            (f["digest"] or one["live"]["files"][f["target"]]): {"kind": f["kind"], "name": f["name"]}
+            for one in present
+            for f in one["template"]["files"]
         }
         now = {**compiled(*present), "files": files}
         return rollout.restored(read.values(), rollout.aim(read, kept, seen, stack, to), now)
@@ -141,6 +143,27 @@ def test_secrets_have_their_present_values_and_are_not_on_record():
     assert wanted["template"]["files"][0]["digest"] == "dd"
     with pytest.raises(StowageError, match="STW-RELEASE shop_web secret token: no service of the stack has it"):
         fleet.back()
+
+
+def live_secret(digest):
+    file = {"kind": "secret", "name": "token", "target": "/t", "digest": "", "live": True}
+    return {"template": {"files": [file]}, "live": {"signal": "HUP", "files": {"/t": digest, "/c": "conf"}}}
+
+
+def test_secrets_that_change_without_a_restart_are_not_on_record_either():
+    fleet = Recorded()
+    files = {
+        "aa": {"kind": "secret", "name": "token", "raw": "hush"},
+        "conf": {"kind": "config", "name": "c", "raw": "c"},
+    }
+    given = live_secret("aa")
+    for version in ("app:1", "app:2"):
+        fleet.deploy({**service("web", image=version, template=given["template"]), "live": given["live"]}, files=files)
+    assert not [text for text in fleet.texts.values() if "hush" in text]
+    present = service("web", image="app:9", template=live_secret("dd")["template"])
+    (wanted,) = fleet.back(present=[{**present, "live": live_secret("dd")["live"]}])["services"]
+    assert wanted["template"]["files"][0]["digest"] == ""
+    assert wanted["live"]["files"] == {"/t": "dd", "/c": "conf"}
 
 
 def test_configs_are_on_record_whatever_bytes_they_have():

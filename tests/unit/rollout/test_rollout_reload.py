@@ -53,3 +53,13 @@ def test_an_ended_one_is_started_again_and_has_the_new_config_then():
     assert sorted(c["change"] for c in plan["changes"]) == ["reload", "reload", "start"]
     fleet.apply(plan)
     assert fleet.plan(wanted("two"))["steps"] == []
+
+
+def test_changed_secrets_are_named_as_such():
+    fleet = FakeFleet()
+    files = [{"kind": "secret", "name": "s", "target": "/c", "digest": "", "live": True}]
+    one, two = wanted("one"), wanted("two")
+    for made in (one, two):
+        made["services"][0]["template"]["files"] = files
+    fleet.apply(fleet.plan(one))
+    assert {c["reason"] for c in fleet.plan(two)["changes"]} == {"its secrets changed (signal HUP)"}

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import io
 import os
+import signal as signals
 import time
 from collections.abc import Callable
 from typing import Any
@@ -29,6 +30,16 @@ class EngineError(Exception):
         """Take the Engine's words and the HTTP status."""
         super().__init__(printable(reason, REASON_CHARACTERS))
         self.status = status
+
+
+def signal_number(name: str) -> int:
+    """Number of a signal: HUP, RTMIN+3, RTMAX-1. Raises ValueError."""
+    base, sign, offset = name.partition("+") if "+" in name else name.partition("-")
+    try:
+        number = int(signals.Signals[f"SIG{base}"])
+    except KeyError:
+        raise ValueError(f"{base} is no signal of this system") from None
+    return number + (int(f"{sign}{offset}") if sign else 0)
 
 
 def printable(text: str, limit: int) -> str:
@@ -125,8 +136,18 @@ class Engine:
         self._call(self._api.stop, name, timeout=int(-(-grace // 1)))
 
     def signal(self, name: str, signal: str) -> None:
-        """POST /containers/<name>/kill with a signal's name, such as HUP."""
-        self._call(self._api.kill, name, signal)
+        """Send a container's first process a signal by its name, such as HUP or RTMIN+1.
+
+        Not by the Engine's own kill: whatever the signal, it then takes the container for stopped by hand, and starts
+        it neither when it ends nor after a reboot.
+        """
+        pid = int(self.inspect(name).get("State", {}).get("Pid") or 0)
+        if pid <= 0:
+            raise EngineError("it has no process")
+        try:
+            os.kill(pid, signal_number(signal))
+        except (OSError, ValueError) as error:
+            raise EngineError(f"cannot be sent {signal}: {getattr(error, 'strerror', None) or error}") from error
 
     def remove(self, name: str, anonymous: bool = False) -> None:
         """Remove a container, running or not; its nameless volumes too if `anonymous`. None there is fine."""

@@ -9,7 +9,7 @@ import os
 
 import pytest
 from ansible_collections.stowage.fleet.plugins.module_utils.canonical import digest, text_digest
-from ansible_collections.stowage.fleet.plugins.module_utils.engine import live
+from ansible_collections.stowage.fleet.plugins.module_utils.engine import client, live
 
 FILE = {
     "kind": "config",
@@ -104,3 +104,13 @@ def test_the_files_go_with_the_container(ours, task):
 def test_what_nobody_noted_is_told_as_nothing(ours, task, state):
     ours.start(task())
     assert "live" not in ours.observe()["containers"][0]
+
+
+@pytest.mark.parametrize(("name", "number"), [("HUP", 1), ("USR1", 10), ("RTMIN+3", 37), ("RTMAX-1", 63)])
+def test_signals_by_name(name, number):
+    assert client.signal_number(name) == number
+
+
+def test_a_signal_that_is_none_is_refused():
+    with pytest.raises(ValueError, match="FOO is no signal"):
+        client.signal_number("FOO")

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +103,7 @@ class ActionModule(ActionBase):
             compiled,
             controller.observations_of(task_vars, fleet, args["observed"]),
             answers,
-            lambda services, tasks: controller.endpoint_digests(fleet, services, tasks),
+            partial(controller.endpoint_digests, fleet),
         )
         return world, silent
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +108,7 @@ class ActionModule(ActionBase):
             compiled,
             controller.observations_of(task_vars, fleet, args["observed"]),
             {host: one for host, one in told.items() if "users" in one},
-            lambda tasks: controller.endpoint_digests(fleet, compiled["services"], tasks),
+            partial(controller.endpoint_digests, fleet),
         )
 
     def _work(self, args: Mapping[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:

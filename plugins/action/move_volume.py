@@ -7,6 +7,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +91,7 @@ class ActionModule(ActionBase):
             compiled,
             controller.observations_of(task_vars, fleet, args["observed"]),
             looks,
-            lambda tasks: controller.endpoint_digests(fleet, compiled["services"], tasks),
+            partial(controller.endpoint_digests, fleet),
         )
 
     def _prepare(self, directory: Path, decided: Mapping[str, Any], world: moving.World) -> None:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +105,7 @@ class ActionModule(ActionBase):
             fleet,
             compiled,
             observations,
-            lambda services, tasks: controller.endpoint_digests(fleet, services, tasks),
+            partial(controller.endpoint_digests, fleet),
             options,
         )
         return made, observations, (fleet, compiled, observations, options)

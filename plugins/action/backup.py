@@ -6,14 +6,13 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.stowage.fleet.plugins.module_utils.canonical import plain
-from ansible_collections.stowage.fleet.plugins.module_utils.errors import Problem, raise_all
+from ansible_collections.stowage.fleet.plugins.module_utils.errors import raise_all
 from ansible_collections.stowage.fleet.plugins.module_utils.rollout import backups, moving
 from ansible_collections.stowage.fleet.plugins.module_utils.storage.backups import HOST, read_backup
 from ansible_collections.stowage.fleet.plugins.plugin_utils import controller, delivering, stepping
@@ -21,17 +20,13 @@ from ansible_collections.stowage.fleet.plugins.plugin_utils import controller, d
 display = Display()
 
 ARGUMENTS = {
+    **stepping.ARGUMENTS,
     "stage": {"type": "str", "choices": ["look", "decide", "work", "conclude"], "required": True},
-    "run_dir": {"type": "path", "required": True},
     "verb": {"type": "str", "choices": ["backup", "restore"], "default": "backup"},
-    "volume": {"type": "str", "default": ""},
     "snapshot": {"type": "str", "default": ""},
     "host": {"type": "str", "default": ""},
     "port": {"type": "int", "default": backups.PORT},
     "confirm": {"type": "str", "default": ""},
-    "step": {"type": "int", "default": 0},
-    "observed": {"type": "str", "default": "stowage_observed"},
-    "looked": {"type": "str", "default": "stowage_looked"},
 }
 
 
@@ -80,50 +75,27 @@ class ActionModule(ActionBase):
         raise_all(decided["problems"])
         for line in decided["lines"]:
             display.display(line)
-        if args["confirm"] not in ("", wish.volume):
-            reason = f"{args['confirm']!r} is not the volume's name"
-            raise_all([Problem("STW-OPTION", "confirm", reason, f"say -e confirm={wish.volume}")])
+        stepping.refuse_other_name(args["confirm"], wish.volume)
         asked = not wish.restore or bool(args["confirm"])
         if not asked:
             display.display(f"Nothing is restored yet. To do it: -e confirm={wish.volume}")
-        going = asked and not self._task.check_mode
-        directory = controller.new_run(args["run_dir"])
-        if going:
-            stepping.begin(directory, decided, world.observations)
-        return {
-            "changed": asked and not going,
-            "run_dir": str(directory),
-            "going": going,
-            "deploy": going and decided["deploy"],
-            "steps": stepping.heads(decided["steps"]) if going else [],
-        }
+        started = stepping.start(self, args["run_dir"], decided, world, asked)
+        return {**started, "deploy": started["going"] and decided["deploy"]}
 
     def _world(self, args: Mapping[str, Any], task_vars: dict[str, Any]) -> moving.World:
         fleet = controller.fleet_of(task_vars, self._templar)
         compiled = controller.compiled_stacks(fleet, task_vars, self._templar)
         told = controller.results_of(task_vars, args["looked"])
         raise_all(moving.problems_of({"look": {host: one for host, one in told.items() if one.get("problems")}}))
-        return moving.World(
-            fleet,
-            compiled,
-            controller.observations_of(task_vars, fleet, args["observed"]),
-            {host: one for host, one in told.items() if "users" in one},
-            partial(controller.endpoint_digests, fleet),
-        )
+        return stepping.world(fleet, compiled, args, task_vars)
 
     def _work(self, args: Mapping[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
-        """One host's part of one step; what it refuses decides which steps follow."""
-        controller.die_with_controller()
-        directory, node = Path(args["run_dir"]), task_vars["inventory_hostname"]
-        step, results = stepping.step_of(directory, args["step"]), stepping.results(directory)
-        if not moving.may(step, results):
-            return {"skipped": True, "changed": False}
-        display.display(f"  {node}: {step['words']}")
-        given = {"mode": step["mode"], "share": backups.share_of(step, node, results)}
-        given.update(controller.run_arguments(directory, node))
-        module = "host_volume" if step["mode"] in backups.MOVING else "host_backup"
-        result = stepping.record(directory, step, node, lambda: self._host(given, task_vars, module))
-        return {"changed": bool(result.get("changed")), "failed": False}
+        """One host's part of one step."""
+
+        def have_done(given: dict[str, Any]) -> dict[str, Any]:
+            return self._host(given, task_vars, "host_volume" if given["mode"] in backups.MOVING else "host_backup")
+
+        return stepping.work(args, task_vars, backups.share_of, have_done)
 
     def _conclude(self, args: Mapping[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         """Say how it ended; fail with every problem that a host told."""

@@ -19,21 +19,11 @@ options:
     type: str
     choices: [look, decide, work, conclude]
     required: true
-  run_dir:
-    description:
-      - With V(decide), the directory on the controller for the records of runs.
-      - With the others, the directory that V(decide) returned.
-    type: path
-    required: true
   verb:
     description: Whether the volume is saved or restored.
     type: str
     choices: [backup, restore]
     default: backup
-  volume:
-    description: The volume's full name on the hosts.
-    type: str
-    default: ''
   snapshot:
     description: Identity of the snapshot to restore. Empty is the newest.
     type: str
@@ -50,18 +40,7 @@ options:
     description: The volume's name again to restore it. Empty only shows the steps.
     type: str
     default: ''
-  step:
-    description: Which step, with V(work).
-    type: int
-    default: 0
-  observed:
-    description: Name under which the observations were registered.
-    type: str
-    default: stowage_observed
-  looked:
-    description: Name under which the results of V(look) were registered.
-    type: str
-    default: stowage_looked
+extends_documentation_fragment: [stowage.fleet.stepping]
 attributes:
   check_mode:
     support: full

@@ -91,15 +91,13 @@ seconds:
 """
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.stowage.fleet.plugins.module_utils.engine import lock
 from ansible_collections.stowage.fleet.plugins.module_utils.engine.adopt import adopt
-from ansible_collections.stowage.fleet.plugins.module_utils.engine.lock import RUN
 
 ARGUMENTS = {
+    **lock.ARGUMENTS,
     "mode": {"type": "str", "choices": ["look", "take"], "default": "look"},
     "share": {"type": "dict", "required": True},
-    "run": {"type": "dict", "options": RUN},
-    "takeover": {"type": "str"},
-    "lock_wait": {"type": "float", "default": 30},
 }
 
 

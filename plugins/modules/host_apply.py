@@ -95,17 +95,16 @@ seconds:
 """
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.stowage.fleet.plugins.module_utils.engine import lock
 from ansible_collections.stowage.fleet.plugins.module_utils.engine.apply import PHASES, apply
-from ansible_collections.stowage.fleet.plugins.module_utils.engine.lock import RUN
 
 ARGUMENTS = {
-    "run": {"type": "dict", "required": True, "options": RUN},
+    **lock.ARGUMENTS,
+    "run": {**lock.ARGUMENTS["run"], "required": True},
     "phase": {"type": "str", "choices": list(PHASES), "required": True},
     "share": {"type": "dict", "default": {}},
     "files": {"type": "dict", "default": {}},
     "secrets": {"type": "dict", "default": {}, "no_log": True},
-    "takeover": {"type": "str"},
-    "lock_wait": {"type": "float", "default": 30},
 }
 
 

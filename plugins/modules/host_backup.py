@@ -95,16 +95,14 @@ seconds:
 """
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.stowage.fleet.plugins.module_utils.engine import lock
 from ansible_collections.stowage.fleet.plugins.module_utils.engine.backing import LOCKED, MODES, back_up
-from ansible_collections.stowage.fleet.plugins.module_utils.engine.lock import RUN
 
 ARGUMENTS = {
+    **lock.ARGUMENTS,
     "mode": {"type": "str", "choices": list(MODES), "default": "look"},
     "share": {"type": "dict", "required": True},
     "secret": {"type": "dict", "default": {}, "no_log": True},
-    "run": {"type": "dict", "options": RUN},
-    "takeover": {"type": "str"},
-    "lock_wait": {"type": "float", "default": 30},
 }
 
 

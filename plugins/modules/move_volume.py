@@ -19,16 +19,6 @@ options:
     type: str
     choices: [look, decide, work, conclude, tell]
     required: true
-  run_dir:
-    description:
-      - With V(decide), the directory on the controller for the records of runs.
-      - With the others, the directory that V(decide) returned.
-    type: path
-    required: true
-  volume:
-    description: The volume's full name on the hosts.
-    type: str
-    default: ''
   to:
     description: The host that it goes to.
     type: str
@@ -45,18 +35,7 @@ options:
     description: The volume's name again to move it. Empty only shows the steps.
     type: str
     default: ''
-  step:
-    description: Which step, with V(work).
-    type: int
-    default: 0
-  observed:
-    description: Name under which the observations were registered.
-    type: str
-    default: stowage_observed
-  looked:
-    description: Name under which the results of V(look) were registered.
-    type: str
-    default: stowage_looked
+extends_documentation_fragment: [stowage.fleet.stepping]
 attributes:
   check_mode:
     support: full

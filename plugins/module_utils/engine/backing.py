@@ -13,13 +13,12 @@ import os
 import subprocess
 import time
 from collections.abc import Mapping
-from typing import Any, Callable
+from typing import Any
 
 from ..errors import Problem, StowageError
-from . import host, lock, moving, records, volumes
-from .client import PATIENCE, Engine, connect, printable
+from . import errand, host, moving, records, volumes
+from .client import Engine, printable
 from .labels import volume_labels
-from .refusals import REFUSALS, problems_of
 from .restic import Repository, SftpWay, clear, missing_tools
 from .transfer import program
 
@@ -28,7 +27,7 @@ BESIDE = ".before"  # ends the name of the volume that holds the data from befor
 READY = 120.0  # seconds that a user which was stopped may take to serve again
 EXCHANGE, AT_FDCWD = 2, -100  # renameat2(2)
 Share = Mapping[str, Any]
-Found = dict[str, Any]
+Found = errand.Found
 
 
 def back_up(request: Mapping[str, Any], root: str = "/", check: bool = False, engine: Engine | None = None) -> Found:
@@ -36,33 +35,8 @@ def back_up(request: Mapping[str, Any], root: str = "/", check: bool = False, en
 
     request: the parameters of module host_backup. engine: for tests.
     """
-    began, paths = time.monotonic(), host.Paths(root)
-    found: Found = {"changed": False}
-    problems: list[Problem] = []
-    try:
-        found.update(_carry_out(engine or connect(0.0 if check else PATIENCE), paths, request, check))
-    except REFUSALS as error:
-        problems = problems_of(error)
-    told = [problem.as_dict() for problem in problems]
-    return {**found, "problems": told, "seconds": round(time.monotonic() - began, 2)}
-
-
-def _carry_out(engine: Engine, paths: host.Paths, request: Mapping[str, Any], check: bool) -> Found:
-    mode = request["mode"]
-    if check and mode != "look":
-        return {"changed": True}
-    share = {**request["share"], "secret": request["secret"] or {}}
-    if mode not in LOCKED and mode != "close":
-        return MODES[mode](engine, paths, share)
-    with lock.working(paths, float(request.get("lock_wait") or 0)):
-        if mode == "close":
-            try:
-                return MODES[mode](engine, paths, share)
-            finally:
-                lock.unlock(request["run"]["id"], paths.root)
-        lock.refuse_other(paths, request["run"], request.get("takeover"))
-        lock.take(paths, request["run"])
-        return MODES[mode](engine, paths, share)
+    asked = {**request, "share": {**request["share"], "secret": request["secret"] or {}}}
+    return errand.run(errand.Kind(MODES, LOCKED), asked, root, check, engine)
 
 
 def look(engine: Engine, paths: host.Paths, share: Share) -> Found:
@@ -272,7 +246,7 @@ def _told(what: str, code: int, errors: bytes) -> StowageError:
     return StowageError(Problem("STW-BACKUP", "volume", reason, "see x-stowage.backup of the volume"))
 
 
-MODES: dict[str, Callable[[Engine, host.Paths, Share], Found]] = {
+MODES: dict[str, errand.Mode] = {
     "look": look,
     "key": _key,
     "serve": _serve,

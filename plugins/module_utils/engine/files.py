@@ -52,7 +52,7 @@ def deliver(
         problem = _refusal(entry, content, path)
         if problem is not None:
             missing[entry["digest"]] = problem
-        elif content is not None and _read(path) != content:
+        elif content is not None and read(path) != content:
             changed = True
             if not check:
                 problem = _put(path, entry, content)
@@ -102,7 +102,8 @@ def _put(path: str, entry: Mapping[str, Any], content: bytes) -> Problem | None:
     return None
 
 
-def _read(path: str) -> bytes | None:
+def read(path: str) -> bytes | None:
+    """The bytes of a file, None if it cannot be read."""
     try:
         with open(path, "rb") as file:
             return file.read()

@@ -29,6 +29,12 @@ RUN: dict[str, dict[str, Any]] = {
     "controller": {"type": "dict", "default": {}},
     "ttl": {"type": "int", "default": 600},
 }
+# Who works here and whose lock does not count, as the fragment `run` documents it.
+ARGUMENTS: dict[str, dict[str, Any]] = {
+    "run": {"type": "dict", "options": RUN},
+    "takeover": {"type": "str"},
+    "lock_wait": {"type": "float", "default": 30},
+}
 TRY_SECONDS = 0.1  # even a caller that does not wait outlasts somebody's glance at the lock
 
 

@@ -10,21 +10,19 @@ which copy is the true one (storage.generations); the old copy is never written 
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Mapping
-from typing import Any, Callable
+from typing import Any
 
 from ..errors import Problem, StowageError
-from . import host, lock, records, volumes
-from .client import PATIENCE, Engine, connect
+from . import errand, host, lock, records, volumes
+from .client import Engine
 from .labels import ours, tampered, volume_labels
-from .refusals import REFUSALS, problems_of
 from .transfer import Way
 
 LOCKED = ("seal", "ready", "commit", "retire", "undo")  # under this run's lease; the others disturb nobody
 SEALED = "sealed"
 Request = Mapping[str, Any]
-Found = dict[str, Any]
+Found = errand.Found
 
 
 def move(request: Request, root: str = "/", check: bool = False, engine: Engine | None = None) -> Found:
@@ -32,35 +30,7 @@ def move(request: Request, root: str = "/", check: bool = False, engine: Engine 
 
     request: the parameters of module host_volume. engine: for tests.
     """
-    began, paths = time.monotonic(), host.Paths(root)
-    found: Found = {"changed": False}
-    problems: list[Problem] = []
-    try:
-        found.update(_carry_out(engine or connect(0.0 if check else PATIENCE), paths, request, check))
-        problems = found.pop("problems", [])
-    except REFUSALS as error:
-        problems = problems_of(error)
-    told = [problem.as_dict() for problem in problems]
-    return {**found, "problems": told, "seconds": round(time.monotonic() - began, 2)}
-
-
-def _carry_out(engine: Engine, paths: host.Paths, request: Request, check: bool) -> Found:
-    mode, share = request["mode"], request["share"]
-    work = MODES[mode]
-    if mode == "look" or check:
-        return look(engine, paths, share) if mode == "look" else {"changed": True}
-    if mode not in LOCKED and mode != "close":
-        return work(engine, paths, share)
-    run = request["run"]
-    with lock.working(paths, float(request.get("lock_wait") or 0)):
-        if mode == "close":
-            try:
-                return work(engine, paths, share)
-            finally:
-                lock.unlock(run["id"], paths.root)
-        lock.refuse_other(paths, run, request.get("takeover"))
-        lock.take(paths, run)
-        return work(engine, paths, share)
+    return errand.run(errand.Kind(MODES, LOCKED), request, root, check, engine)
 
 
 def look(engine: Engine, paths: host.Paths, share: Mapping[str, Any]) -> Found:
@@ -200,7 +170,7 @@ def directory_of(engine: Engine, share: Mapping[str, Any]) -> str:
     raise StowageError(Problem("STW-VOLUME", f"volume {share['volume']}", "is not on this host", "observe again"))
 
 
-MODES: dict[str, Callable[[Engine, host.Paths, Mapping[str, Any]], Found]] = {
+MODES: dict[str, errand.Mode] = {
     "look": look,
     "open": _open,
     "serve": _serve,

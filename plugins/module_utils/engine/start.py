@@ -284,8 +284,7 @@ def _settled(engine: Engine, attempt: Attempt, listed: Mapping[str, Any]) -> boo
     waited = time.monotonic() - attempt.since
     attempt.record = records.container(entry) if entry else None
     if ready.needs_restarts(attempt.task, attempt.record, waited):
-        count = int(engine.inspect(attempt.task["name"]).get("RestartCount", 0))
-        attempt.restarts = max(count - attempt.restarts_before, 0)
+        attempt.restarts = _restarts(engine, attempt)
     look = ready.Look(attempt.record, waited, attempt.restarts, attempt.down())
     found = ready.verdict(attempt.task, attempt.condition, look)
     if found.ok and (attempt.record or {}).get("state") == "running":
@@ -294,6 +293,11 @@ def _settled(engine: Engine, attempt: Attempt, listed: Mapping[str, Any]) -> boo
         attempt.fail(found.reason)
     attempt.ended = time.monotonic()
     return found.done
+
+
+def _restarts(engine: Engine, attempt: Attempt) -> int:
+    """How often the Engine has restarted it since this call began with it."""
+    return max(int(engine.inspect(attempt.task["name"]).get("RestartCount", 0)) - attempt.restarts_before, 0)
 
 
 def _watched(engine: Engine, attempt: Attempt, waited: float) -> ready.Verdict:
@@ -310,9 +314,9 @@ def _watched(engine: Engine, attempt: Attempt, waited: float) -> ready.Verdict:
     if now - attempt.ready_at < task.get("observe_for", 0.0):
         return ready.WAIT
     if task.get("observe_for"):
-        count = int(engine.inspect(task["name"]).get("RestartCount", 0)) - attempt.restarts_before
-        if count > 0:
-            return ready.late(f"restarted {count} times while it was watched ({task['observe_for']:g} s)", True)
+        restarts = _restarts(engine, attempt)
+        if restarts:
+            return ready.late(f"restarted {restarts} times while it was watched ({task['observe_for']:g} s)", True)
     return ready.READY
 
 

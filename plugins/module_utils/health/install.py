@@ -13,6 +13,7 @@ import zipfile
 from typing import Any
 
 from ..discovery import given as held
+from ..engine import files
 from ..errors import Problem, StowageError
 from ..network.host import apply_ports
 from . import watch
@@ -42,13 +43,13 @@ def present(check: bool = False) -> list[str]:
     if not os.path.isdir(SYSTEMD):
         return []  # nobody to run it: such a host is a container of somebody's tests
     wanted = {PROGRAM: program(), UNIT_PATH: UNIT_TEXT.encode()}
-    changes = [f"write {path}" for path, data in wanted.items() if _read(path) != data]
+    changes = [f"write {path}" for path, data in wanted.items() if files.read(path) != data]
     runs = not _systemctl("is-enabled", UNIT, ask=True) and not _systemctl("is-active", UNIT, ask=True)
     if check:
         return changes + ([] if runs else [f"start {UNIT}"])
     for path, data in wanted.items():
-        if _read(path) != data:
-            _write(path, data)
+        if files.read(path) != data:
+            files.write_atomic(path, data, 0o644)
     if changes:
         _systemctl("daemon-reload")
     if changes or not runs:
@@ -138,22 +139,3 @@ def _systemctl(*arguments: str, ask: bool = False) -> bool:
         reason = f"systemctl {' '.join(arguments)}: {done.stderr.strip()[:200]!a}"
         raise StowageError(Problem("STW-HEALTH", UNIT, reason, f"look at `journalctl -u {UNIT}` on the host"))
     return done.returncode != 0
-
-
-def _read(path: str) -> bytes | None:
-    try:
-        with open(path, "rb") as file:
-            return file.read()
-    except OSError:
-        return None
-
-
-def _write(path: str, data: bytes) -> None:
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    draft = f"{path}.stowage-new"
-    with open(draft, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    os.chmod(draft, 0o644)
-    os.replace(draft, path)

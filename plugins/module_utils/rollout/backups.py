@@ -13,11 +13,10 @@ from typing import Any, NamedTuple
 
 from ..errors import Problem, show
 from ..storage.backups import DIRECTORY, HOST, Repository
-from ..storage.generations import INCOMING, LIVE, RETIRED, copies, settled
+from ..storage.generations import LIVE, RETIRED, settled
 from ..storage.slots import names
 from . import moving
 from .moving import NEVER, Results, Step, World
-from .plan import plan
 from .text import safe
 
 PORT = 7948
@@ -88,17 +87,16 @@ def share_of(step: Step, node: str, results: Results) -> dict[str, Any]:
     """What a host is told: the step's own share, and what earlier steps found that it needs."""
     share = dict(step["hosts"][node])
     for mode, key in (("key", "key"), ("serve", "host_key")):
-        told = next(iter(results.get(mode, {}).values()), {}).get(key)
+        told = moving.only(results, mode).get(key)
         share.update({key: told} if told else {})
     if step["mode"] == "undo":
-        sealed = next(iter(results.get("seal", {}).values()), {})
-        share["stopped"] = [str(name) for name in sealed.get("stopped", ())]
+        share["stopped"] = moving.stopped_by_seal(results)
     return share
 
 
 def conclusion(results: Results) -> str:
     """One line of how it ended well."""
-    told = {mode: next(iter(found.values()), {}) for mode, found in results.items()}
+    told = {mode: moving.only(results, mode) for mode in results}
     stopped = sum(float(one.get("stopped") or 0) for mode, one in told.items() if mode in ("save", "swap", "load"))
     down = f"; its users were stopped for {stopped:.1f} s" if stopped else "; nothing was stopped"
     if "save" in told:
@@ -117,10 +115,9 @@ def _saved(world: World, wish: Wish, problems: list[Problem]) -> _Case | None:
 
 def _home(world: World, wish: Wish, problems: list[Problem]) -> str:
     """The one host that has the volume's true copy, "" with a problem if there is no such one."""
-    true, blocked = settled(world.observations, [])
+    _true, blocked = settled(world.observations, [])
     problems += [problem for name, problem in blocked.items() if name == wish.volume]
-    having = sorted(node for node, seen in true.items() if any(one["name"] == wish.volume for one in seen["volumes"]))
-    having = [node for node in having if wish.node in ("", node)]
+    having = [node for node in moving.having(world, wish.volume) if wish.node in ("", node)]
     if len(having) == 1 or problems:
         return having[0] if having else ""
     known = {volume["name"] for seen in world.observations.values() for volume in seen["volumes"]}
@@ -134,8 +131,7 @@ def _home(world: World, wish: Wish, problems: list[Problem]) -> str:
 
 def _restored(world: World, wish: Wish, problems: list[Problem]) -> _Case | None:
     snapshot = _snapshot(world, wish, problems)
-    true, _blocked = settled(world.observations, [])
-    having = sorted(node for node, seen in true.items() if any(one["name"] == wish.volume for one in seen["volumes"]))
+    having = moving.having(world, wish.volume)
     nodes = {node["name"] for node in world.fleet["nodes"]}
     if wish.node and wish.node not in nodes:
         problems.append(moving.unknown("host", wish.node, nodes))
@@ -198,14 +194,9 @@ def _host_problems(world: World, wish: Wish, case: _Case) -> list[Problem]:
     for node in sorted({case.node, wish.repository.node} - {""}):
         if node not in world.looks:
             problems.append(Problem("STW-UNREACHABLE", f"host {node}", "did not answer", "bring it back"))
-        elif world.looks[node]["missing"]:
-            fix = "run stowage.fleet.bootstrap, whose role storage installs them"
-            reason = f"has no {', '.join(world.looks[node]['missing'])}"
-            problems.append(Problem("STW-TOOLS", f"host {node}", reason, fix))
-    for user in look["users"]:
-        if not user["ours"] and user["state"] == "running":
-            reason = f"container {safe(user['name'])} on {case.node} mounts it and is not this fleet's"
-            problems.append(Problem("STW-VOLUME", f"volume {wish.volume}", reason, "stop it first"))
+        else:
+            problems += moving.lacking(node, world.looks[node])
+    problems += moving.foreign_users(wish.volume, case.node, look)
     if case.kind == DUMP and not any(user["state"] == "running" for user in look["users"]):
         reason = f"no container that mounts it runs on {case.node}"
         problems.append(Problem("STW-BACKUP", f"volume {wish.volume}", reason, "deploy its service first"))
@@ -217,8 +208,7 @@ def _host_problems(world: World, wish: Wish, case: _Case) -> list[Problem]:
 
 def _elsewhere(world: World, wish: Wish, case: _Case) -> bool:
     """True if the restored copy is not put in the place of one on the same host."""
-    true, _blocked = settled(world.observations, [])
-    return not any(one["name"] == wish.volume for one in true[case.node]["volumes"])
+    return case.node not in moving.having(world, wish.volume)
 
 
 def _placement_problems(world: World, wish: Wish, case: _Case) -> list[Problem]:
@@ -237,13 +227,9 @@ def _placement_problems(world: World, wish: Wish, case: _Case) -> list[Problem]:
             volumes = [*others, {"name": wish.volume, "driver": "local", "stack": "", "labels": {}}]
             claims.add(wish.volume)
         seen[node] = {**one, "volumes": volumes, "volume_claims": sorted(claims), "volume_states": states}
-    users = {one["name"] for one in moving.users_of(world, wish.volume)}
-    made = plan(world.fleet, world.compiled, seen, world.digests)
-    return [
-        Problem("STW-PLACEMENT", f"{c['service']} on {case.node}", safe(c["reason"]), "mend that, or name another host")
-        for c in made["changes"]
-        if c["service"] in users and c["change"] == "blocked"
-    ]
+    found = moving.blocked(world, seen, wish.volume)
+    fix = "mend that, or name another host"
+    return [Problem("STW-PLACEMENT", f"{service} on {case.node}", reason, fix) for service, reason in found]
 
 
 def _steps(world: World, wish: Wish, case: _Case) -> list[Step]:
@@ -285,7 +271,6 @@ def _share(world: World, wish: Wish, case: _Case) -> dict[str, Any]:
     users, claim = _users(world, wish.volume), (world.looks[case.node].get("claim") or {})
     repository = wish.repository.on(case.node)
     stack = str(claim.get("stack") or (users[0]["stack"] if users else ""))
-    older = [copy.generation for copy in copies(world.observations).get(wish.volume, ()) if copy.state != INCOMING]
     addresses = {node["name"]: node["address"] for node in world.fleet["nodes"]}
     hook = _hook(world, wish.volume)
     return {
@@ -302,7 +287,7 @@ def _share(world: World, wish: Wish, case: _Case) -> dict[str, Any]:
         "snapshot": str(case.snapshot.get("id", "")),
         "path": str(next(iter(case.snapshot.get("paths") or ()), "")),
         "beside": wish.restore and case.kind == FILES and not _elsewhere(world, wish, case),
-        "generation": max(older, default=1) + 1,
+        "generation": moving.next_generation(world, wish.volume),
         "from": case.source,
         "to": case.node,
     }

@@ -93,11 +93,11 @@ def share_of(step: Step, node: str, results: Results) -> dict[str, Any]:
     """What host_volume is told: the step's own share, and what earlier steps found that it needs."""
     share = dict(step["hosts"][node])
     if step["mode"] == "serve":
-        share["key"] = _only(results, "open").get("key", "")
+        share["key"] = only(results, "open").get("key", "")
     if step["mode"] in ("seed", "verify"):
-        share["host_key"] = _only(results, "serve").get("host_key", "")
+        share["host_key"] = only(results, "serve").get("host_key", "")
     if step["mode"] == "undo":
-        share["stopped"] = [str(name) for name in _only(results, "seal").get("stopped", ())]
+        share["stopped"] = stopped_by_seal(results)
     return share
 
 
@@ -126,7 +126,7 @@ def problems_of(results: Results) -> list[Problem]:
 def judged(results: Mapping[str, Mapping[str, dict[str, Any]]]) -> dict[str, dict[str, Any]]:
     """The results with one problem more if the two sides counted other numbers of files or bytes."""
     found = {mode: dict(by_node) for mode, by_node in results.items()}
-    sealed, verified = _only(found, "seal"), _only(found, "verify")
+    sealed, verified = only(found, "seal"), only(found, "verify")
     there, here = ((one.get("files"), one.get("bytes")) for one in (sealed, verified))
     if "files" in verified and there != here:
         reason = f"the source has {there[0]} files of {there[1]} bytes, the copy {here[0]} of {here[1]}"
@@ -136,8 +136,55 @@ def judged(results: Mapping[str, Mapping[str, dict[str, Any]]]) -> dict[str, dic
     return found
 
 
-def _only(results: Results, mode: str) -> Mapping[str, Any]:
+def only(results: Results, mode: str) -> Mapping[str, Any]:
+    """What the one host of a mode told; {} if it was not begun."""
     return next(iter(results.get(mode, {}).values()), {})
+
+
+def stopped_by_seal(results: Results) -> list[str]:
+    """Names of the containers that were stopped when the data was sealed."""
+    return [str(name) for name in only(results, "seal").get("stopped", ())]
+
+
+def having(world: World, volume: str) -> list[str]:
+    """The hosts that have a true copy of the volume, sorted."""
+    true, _blocked = settled(world.observations, [])
+    return sorted(node for node, seen in true.items() if any(one["name"] == volume for one in seen["volumes"]))
+
+
+def next_generation(world: World, volume: str) -> int:
+    """The generation that a new copy gets. One that never became whole has a number of its own, given again."""
+    older = [copy.generation for copy in copies(world.observations).get(volume, ()) if copy.state != INCOMING]
+    return max(older, default=1) + 1
+
+
+def lacking(node: str, look: Mapping[str, Any]) -> list[Problem]:
+    """That programs are not installed on a host."""
+    if not look["missing"]:
+        return []
+    fix = "run stowage.fleet.bootstrap, whose role storage installs them"
+    return [Problem("STW-TOOLS", f"host {node}", f"has no {', '.join(look['missing'])}", fix)]
+
+
+def foreign_users(volume: str, node: str, look: Mapping[str, Any]) -> list[Problem]:
+    """That containers of others use a volume."""
+    reason = "container {name} on {node} mounts it and is not this fleet's"
+    return [
+        Problem("STW-VOLUME", f"volume {volume}", reason.format(name=safe(user["name"]), node=node), "stop it first")
+        for user in look["users"]
+        if not user["ours"] and user["state"] == "running"
+    ]
+
+
+def blocked(world: World, seen: Mapping[str, Any], volume: str) -> list[tuple[str, str]]:
+    """(service, reason) of the volume's users that could not be placed if this were observed."""
+    names = {one["name"] for one in users_of(world, volume)}
+    changes = plan(world.fleet, world.compiled, seen, world.digests)["changes"]
+    return [
+        (change["service"], safe(change["reason"]))
+        for change in changes
+        if change["service"] in names and change["change"] == "blocked"
+    ]
 
 
 def users_of(world: World, volume: str) -> list[Mapping[str, Any]]:
@@ -172,13 +219,12 @@ def unknown(key: str, name: str, known: Iterable[str]) -> Problem:
 
 
 def _source(world: World, wish: Wish, problems: list[Problem]) -> str:
-    true, _blocked = settled(world.observations, [])
-    having = sorted(node for node, seen in true.items() if any(one["name"] == wish.volume for one in seen["volumes"]))
-    if problems or len(having) == 1:
-        if having == [wish.to]:
+    nodes = having(world, wish.volume)
+    if problems or len(nodes) == 1:
+        if nodes == [wish.to]:
             problems.append(Problem("STW-OPTION", "to", f"{show(wish.to)} has it already", "name another host"))
-        return having[0] if having else ""
-    reason = f"volume {wish.volume} is on {', '.join(having) or 'no host that answered'}"
+        return nodes[0] if nodes else ""
+    reason = f"volume {wish.volume} is on {', '.join(nodes) or 'no host that answered'}"
     problems.append(Problem("STW-OPTION", "from", reason, "say which one with -e from=HOST"))
     return ""
 
@@ -204,15 +250,8 @@ def _host_problems(world: World, wish: Wish, source: str) -> list[Problem]:
     if here["free"] < need:
         reason = f"needs {need} bytes, {here['free']} are free"
         problems.append(Problem("STW-VOLUME", f"host {wish.to}", reason, "make room, or name another host"))
-    for node, look in ((source, there), (wish.to, here)):
-        if look["missing"]:
-            fix = "run stowage.fleet.bootstrap, whose role storage installs them"
-            problems.append(Problem("STW-TOOLS", f"host {node}", f"has no {', '.join(look['missing'])}", fix))
-    for user in there["users"]:
-        if not user["ours"] and user["state"] == "running":
-            reason = f"container {safe(user['name'])} on {source} mounts it and is not this fleet's"
-            problems.append(Problem("STW-VOLUME", name, reason, "stop it first"))
-    return problems
+    problems += lacking(source, there) + lacking(wish.to, here)
+    return problems + foreign_users(wish.volume, source, there)
 
 
 def _placement_problems(world: World, wish: Wish, source: str) -> list[Problem]:
@@ -222,14 +261,9 @@ def _placement_problems(world: World, wish: Wish, source: str) -> list[Problem]:
     if everywhere:
         reason = f"global service {everywhere[0]} has one on every host"
         return [Problem("STW-VOLUME", f"volume {wish.volume}", reason, "there is nothing to move")]
-    names = {one["name"] for one in users}
-    made = plan(world.fleet, world.compiled, _as_if(world, wish, source), world.digests)
-    problems = []
-    for change in made["changes"]:
-        if change["service"] in names and change["change"] == "blocked":
-            fix = "mend what it says, or name another host"
-            problems.append(Problem("STW-PLACEMENT", f"{change['service']} on {wish.to}", safe(change["reason"]), fix))
-    return problems
+    fix = "mend what it says, or name another host"
+    found = blocked(world, _as_if(world, wish, source), wish.volume)
+    return [Problem("STW-PLACEMENT", f"{service} on {wish.to}", reason, fix) for service, reason in found]
 
 
 def _as_if(world: World, wish: Wish, source: str) -> dict[str, Any]:
@@ -249,9 +283,6 @@ def _as_if(world: World, wish: Wish, source: str) -> dict[str, Any]:
 
 def _steps(world: World, wish: Wish, source: str) -> list[Step]:
     users = users_of(world, wish.volume)
-    # A copy that never became whole has a number of its own, which is given again.
-    older = [copy.generation for copy in copies(world.observations).get(wish.volume, ()) if copy.state != INCOMING]
-    generation = max(older, default=1) + 1
     claim = world.looks[source].get("claim") or {}
     address = next(node["address"] for node in world.fleet["nodes"] if node["name"] == source)
     share = {
@@ -260,7 +291,7 @@ def _steps(world: World, wish: Wish, source: str) -> list[Step]:
         "stack": str(claim.get("stack", "")),
         "from": source,
         "to": wish.to,
-        "generation": generation,
+        "generation": next_generation(world, wish.volume),
         "address": address,
         "port": wish.port,
         "graces": {one["name"]: float(one["template"].get("stop_grace_period", 10.0)) for one in users},

@@ -7,6 +7,7 @@ import time
 import urllib.request
 
 import pytest
+from flows import Flows
 
 pytestmark = pytest.mark.lab
 
@@ -181,35 +182,16 @@ def test_names_of_other_networks_still_resolve_and_are_refused(policy):
 
 def test_leaving_a_network_cuts_flows_that_exist_and_restarts_nothing(policy):
     here, there = policy.fleet.nodes[:2]
-    slow = """import socket, sys, time
-s = socket.create_connection((sys.argv[1], 8080), 3)
-print('open', flush=True)
-s.settimeout(60)
-try:
-    s.sendall(b'GET ')
-    while True:
-        time.sleep(0.2)
-        s.sendall(b'/')
-except OSError as error:
-    print('cut', type(error).__name__, flush=True)
-"""
     before = policy.fleet.containers()
     client = policy.tasks[("client", here)]["id"]
-    for number, node in enumerate((here, there)):
-        policy.fleet.shell(
-            here,
-            f"cat > /tmp/slow.py <<'END'\n{slow}END\ndocker exec -i {client} sh -c 'cat > /tmp/slow.py' < /tmp/slow.py;"
-            f"docker exec -d {client} sh -c"
-            f" 'python3 /tmp/slow.py {policy.address('page', node)} > /tmp/slow{number} 2>&1'",
-        )
+    flows = Flows(policy.fleet, here, client, [policy.address("page", node) for node in (here, there)])
     time.sleep(1)
-    looks = [f"docker exec {client} cat /tmp/slow{number}" for number in (0, 1)]
-    assert [policy.fleet.shell(here, look) for look in looks] == ["open", "open"]
+    assert flows.said() == ["open", "open"]
     policy.fleet.stack(shop(""))
     policy.fleet.deploy().ok()
     time.sleep(1)
-    for look in looks:
-        assert "cut" in policy.fleet.shell(here, look)
+    for said in flows.said():
+        assert "cut" in said
     assert policy.fleet.containers() == before
     assert policy.rows({**ALLOWED, "client": {"web", "both"}, "page": {"lone", "web"}}) == []
     policy.fleet.stack(shop())

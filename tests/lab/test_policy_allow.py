@@ -8,6 +8,7 @@ import time
 import urllib.request
 
 import pytest
+from flows import Flows
 
 pytestmark = [
     pytest.mark.lab,
@@ -55,18 +56,6 @@ for target in sys.argv[1:]:
         found[target] = False
 print(json.dumps(found))
 " """
-FLOW = """import socket, sys, time
-s = socket.create_connection((sys.argv[1], 8080), 3)
-print('open', flush=True)
-s.settimeout(60)
-try:
-    s.sendall(b'GET ')
-    while True:
-        time.sleep(0.1)
-        s.sendall(b'/')
-except OSError as error:
-    print(time.time(), flush=True)
-"""
 
 
 class Policy:
@@ -177,23 +166,16 @@ def test_taking_it_back_is_foretold_cuts_at_once_and_restarts_nothing(policy):
     here, there = policy.fleet.nodes[:2]
     before = policy.fleet.containers()
     web = policy.tasks[("web", here)]["id"]
-    for number, node in enumerate((here, there)):
-        policy.fleet.shell(
-            here,
-            f"cat > /tmp/flow.py <<'END'\n{FLOW}END\ndocker exec -i {web} sh -c 'cat > /tmp/flow.py' < /tmp/flow.py;"
-            f"docker exec -d {web} sh -c"
-            f" 'python3 /tmp/flow.py {policy.tasks[('db', node)]['ip']} > /tmp/flow{number} 2>&1'",
-        )
+    flows = Flows(policy.fleet, here, web, [policy.tasks[("db", node)]["ip"] for node in (here, there)])
     time.sleep(2)
-    looks = [f"docker exec {web} cat /tmp/flow{number}" for number in (0, 1)]
-    assert [policy.fleet.shell(here, look) for look in looks] == ["open", "open"]
+    assert flows.said() == ["open", "open"]
     policy.stack("")
     assert "reach - shop_db from shop_web: 8080/tcp no more" in policy.fleet.play("plan").ok().text
     assert policy.wrong(ALLOWED) == []  # a plan changes nothing
     policy.deploy()
     time.sleep(1)
-    for look, node in zip(looks, (here, there)):
-        cut = float(policy.fleet.shell(here, look).split()[-1])
+    for said, node in zip(flows.said(), (here, there)):
+        cut = float(said.split()[-1])
         stated = float(policy.fleet.shell(node, "stat -c %.Y /var/lib/stowage/policy.nft"))
         print(f"cut {cut - stated:+.2f} s after {node} had its policy")
         assert cut - stated < 1

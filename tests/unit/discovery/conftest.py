@@ -9,6 +9,7 @@ import json
 import threading
 
 import pytest
+from ansible_collections.stowage.fleet.plugins.module_utils.discovery import api as discovery
 from real_traefik import Traefik, traefik_binary
 
 
@@ -94,3 +95,28 @@ def make_tasks():
         ]
 
     return make
+
+
+class Kernel:
+    """Stands for nft: remembers the script that was loaded last."""
+
+    def __init__(self):
+        """Nothing is loaded."""
+        self.loaded = None
+
+    def apply(self, text, path):
+        """Load and keep on disk, as the network room does."""
+        self.loaded = text
+        with open(path, "w") as stream:
+            stream.write(text)
+        return True
+
+    def means(self):
+        """The hooks for deliver."""
+        return discovery.Means(self.apply, lambda text: self.loaded == text)
+
+
+@pytest.fixture
+def kernel():
+    """A fresh Kernel."""
+    return Kernel()

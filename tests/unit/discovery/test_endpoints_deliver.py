@@ -82,31 +82,6 @@ def traefik_port():
     server.server_close()
 
 
-class Kernel:
-    """Stands for nft: remembers the script that was loaded last."""
-
-    def __init__(self):
-        """Nothing is loaded."""
-        self.loaded = None
-
-    def apply(self, text, path):
-        """Load and keep on disk, as the network room does."""
-        self.loaded = text
-        with open(path, "w") as stream:
-            stream.write(text)
-        return True
-
-    def means(self):
-        """The hooks for deliver."""
-        return discovery.Means(self.apply, lambda text: self.loaded == text)
-
-
-@pytest.fixture
-def kernel():
-    """A fresh Kernel."""
-    return Kernel()
-
-
 @pytest.fixture
 def make_share(make_service, make_tasks, traefik_port):
     """A function (*addresses, ports="") that makes the share of an ingress host, without the network room."""

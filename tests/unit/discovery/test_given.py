@@ -14,28 +14,12 @@ OPTIONS = discovery.ingress_options(None)
 ONE, TWO = "10.128.0.2", "10.128.1.2"
 
 
-class Kernel:
-    """Stands for nft."""
-
-    loaded = None
-
-    def apply(self, text, path):
-        self.loaded = text
-        with open(path, "w") as stream:
-            stream.write(text)
-        return True
-
-    def means(self):
-        return discovery.Means(self.apply, lambda text: self.loaded == text)
-
-
 @pytest.fixture
-def host(tmp_path, make_service, make_tasks):
+def host(tmp_path, make_service, make_tasks, kernel):
     """(root, share, kernel) of a host n1 that was given a service with two tasks, the first one its own."""
     service = make_service(ports=[{"target": 80, "published": 8080, "protocol": "tcp", "mode": "ingress"}])
     tasks = [{**task, "node": node} for task, node in zip(make_tasks("shop_web", ONE, TWO), ("n1", "n2"))]
     share = discovery.share([service], tasks, {"name": "n1", "ingress": False}, OPTIONS)
-    kernel = Kernel()
     discovery.deliver(share, root=str(tmp_path), means=kernel.means())
     return str(tmp_path), share, kernel
 

@@ -23,15 +23,20 @@ MEANS = discovery.Means(lambda _text, _path: False, lambda _text: True)
 def carry_out(traefik, services, tasks, settings=None):
     """Deliver the share of these services to a running Traefik; the result of `deliver`."""
     options = discovery.ingress_options({**SETTINGS, **(settings or {})})
+    share = share_of(traefik, services, tasks, options)
+    return discovery.deliver(share, root=str(traefik.root), timeout=60, means=MEANS)
+
+
+def share_of(traefik, services, tasks, options):
+    """The share that has these services in a Traefik's file, and nothing else."""
     made = discovery.traefik_file(services, tasks, options)
-    share = {
+    return {
         "tasks": tasks,
         "traefik": {**made, "port": traefik.fence},
         "dns": {},
         "ports": "",
         "watch": {"node": "n1", "services": []},
     }
-    return discovery.deliver(share, root=str(traefik.root), timeout=60, means=MEANS)
 
 
 def exposed(port, **more):
@@ -114,14 +119,7 @@ def test_a_file_traefik_refuses_is_a_fence_problem(start_traefik, start_backend,
     kept = carry_out(traefik, [service], tasks)["fence"]["generation"]
     service["labels"]["traefik.http.routers.web.nonsense"] = "1"
     options = discovery.ingress_options({**SETTINGS, "unknown_fields": True})
-    made = discovery.traefik_file([service], tasks, options)
-    share = {
-        "tasks": tasks,
-        "traefik": {**made, "port": traefik.fence},
-        "dns": {},
-        "ports": "",
-        "watch": {"node": "n1", "services": []},
-    }
+    share = share_of(traefik, [service], tasks, options)
     result = discovery.deliver(share, root=str(traefik.root), timeout=3.0, means=MEANS)
     assert [problem.code for problem in result["problems"]] == ["STW-FENCE"]
     assert f"still serves generation {kept}" in result["problems"][0].reason
@@ -158,14 +156,7 @@ def test_a_second_traefik_tries_new_shapes(start_traefik, make_service, make_tas
     def change(labels, *addresses):
         service, options = make_service(labels=exposed(80, **labels)), {**SETTINGS, "unknown_fields": True}
         tasks = make_tasks("shop_web", *addresses)
-        made = discovery.traefik_file([service], tasks, discovery.ingress_options(options))
-        share = {
-            "tasks": tasks,
-            "traefik": {**made, "port": traefik.fence},
-            "dns": {},
-            "ports": "",
-            "watch": {"node": "n1", "services": []},
-        }
+        share = share_of(traefik, [service], tasks, discovery.ingress_options(options))
         return discovery.deliver(share, root=str(traefik.root), timeout=20, means=MEANS._replace(trial=trial))
 
     assert change({}, "127.0.0.2", "127.0.0.3")["problems"] == []

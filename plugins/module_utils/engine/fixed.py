@@ -25,13 +25,14 @@ def ensure(engine: Engine, paths: Paths, share: Share, check: bool = False) -> t
     """
     stated = [template["address"] for template in share["services"].values() if template.get("address")]
     wanted = {address["subnet"]: address for address in stated}
-    table = read_json(paths.network).get("table") or {}
     made, blocked = False, {}
+    if not wanted:
+        return made, blocked
+    mtu = int((read_json(paths.network).get("table") or {}).get("mtu") or 1450)
+    major = networks.engine_major(engine.api)
     for subnet, address in sorted(wanted.items()):
         entry = {"block": subnet, "gateway": address["gateway"], "bridge": fixed_bridge(subnet)}
-        want = networks.wanted(
-            share["fleet"], entry, "", int(table.get("mtu") or 1450), networks.engine_major(engine.api)
-        )
+        want = networks.wanted(share["fleet"], entry, "", mtu, major)
         want["labels"][LABEL] = subnet
         try:
             changed, _warnings = networks.keep(engine.api, want, check, fixed_network(subnet))

@@ -273,9 +273,10 @@ def _wait(engine: Engine, attempts: list[Attempt]) -> None:
 
 
 def _unsettled(engine: Engine, attempts: list[Attempt]) -> list[Attempt]:
-    """Those without a verdict yet; side by side, because a probe may wait for its answer."""
+    """Those without a verdict yet; side by side where a probe may wait for its answer."""
     listed = {records.name_of(entry): entry for entry in engine.containers()}
-    done = in_parallel(lambda attempt: _settled(engine, attempt, listed), attempts)
+    each = in_parallel if any(attempt.task.get("ready") for attempt in attempts) else map
+    done = each(lambda attempt: _settled(engine, attempt, listed), attempts)
     return [attempt for attempt, settled in zip(attempts, done) if not settled]
 
 

@@ -25,7 +25,8 @@ def ensure(engine: Engine, paths: Paths, share: Share, check: bool = False) -> t
     """
     stated = [template["address"] for template in share["services"].values() if template.get("address")]
     wanted = {address["subnet"]: address for address in stated}
-    made, blocked = False, {}
+    made = False
+    blocked: dict[str, Problem] = {}
     if not wanted:
         return made, blocked
     mtu = int((read_json(paths.network).get("table") or {}).get("mtu") or 1450)

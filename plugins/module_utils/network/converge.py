@@ -84,8 +84,9 @@ def converge(state: State, base: str, check: bool = False, ports: str = PORTS, p
         script = policy_text(policy)
         done = apply(device_changes(state), check) + apply(address_changes(state), check)
         done += sysctl_changes(state, check)
-        done += bridges_of_fixed(state, fixed(script), check)
-        done += apply(neighbour_changes(state) + fdb_changes(state) + route_changes(state, fixed(script)), check)
+        addresses = fixed(script)
+        done += bridges_of_fixed(state, addresses, check)
+        done += apply(neighbour_changes(state) + fdb_changes(state) + route_changes(state, addresses), check)
         done += load_table("inet", "stowage", base + script, check)
         done += load_ports(ports, check)
         return done + docker_user(True, check)
@@ -230,11 +231,11 @@ def fixed(script: str) -> Fixed:
 
 def converge_fixed(state: State, script: str, check: bool) -> list[str]:
     """Have the bridges and routes that a policy needs for fixed addresses; return what was not so."""
-    done = bridges_of_fixed(state, fixed(script), check)
-    changes = route_changes(state, fixed(script))
-    done += apply(changes, check)
+    addresses = fixed(script)
+    done = bridges_of_fixed(state, addresses, check)
+    done += apply(route_changes(state, addresses), check)
     if not check:
-        announce([ip for ip in fixed(script).get("routes", {}) if f"add route {ip}" in done])
+        announce([ip for ip in addresses.get("routes", {}) if f"add route {ip}" in done])
     return done
 
 

@@ -16,6 +16,7 @@ from ansible_collections.stowage.fleet.plugins.module_utils.errors import Proble
 from ansible_collections.stowage.fleet.plugins.plugin_utils import contents, controller, delivering, vaulted
 
 display = Display()
+RESULT = ("changed", "phase", "tasks", "stopped", "problems", "seconds")
 
 ARGUMENTS = {
     "run_dir": {"type": "path", "required": True},
@@ -39,8 +40,11 @@ class ActionModule(ActionBase):
         step = controller.step_of(directory, plan, args["part"], args["step"])
         if rollout.skips(state, step):
             return {"skipped": True, "changed": False}
+        state, step = rollout.enter(state, step), rollout.due(state, step)
+        if node not in step["hosts"]:
+            return {"skipped": True, "changed": False}
         try:
-            module_args = self._module_args(plan, rollout.enter(state, step), step, node, task_vars)
+            module_args = self._module_args(plan, state, step, node, task_vars)
         except StowageError as error:
             # Not a failed host: the gate shall see every problem and stop the run in good order.
             result: dict[str, Any] = {"changed": False, "problems": [problem.as_dict() for problem in error.problems]}
@@ -62,7 +66,7 @@ class ActionModule(ActionBase):
         if result.get("unreachable"):
             return result
         if "problems" in result:
-            return {key: result[key] for key in ("changed", "phase", "tasks", "problems", "seconds") if key in result}
+            return {key: result[key] for key in RESULT if key in result}
         text = rollout.safe(result.get("msg") or result.get("module_stderr") or "no result")
         fix = "see -vvv; a new run goes on from what is observed then"
         problem = Problem("STW-MODULE", f"host {node}", f"phase {step['phase']} failed: {text}", fix)

@@ -49,7 +49,7 @@ class ActionModule(ActionBase):
             return {"skipped": True, "changed": False}
         results = {
             node: controller.read_json(controller.result_path(directory, args["part"], args["step"], node))
-            for node in step["hosts"]
+            for node in rollout.due(state, step)["hosts"]
         }
         state = rollout.judge(plan, state, step, results)
         controller.write_json(directory / "state.json", state)
@@ -65,6 +65,7 @@ class ActionModule(ActionBase):
         if steps[following]["delay"]:
             display.display(f"  waiting {steps[following]['delay']:g} s (update delay)")
             time.sleep(steps[following]["delay"])
+        steps = [*steps[:following], rollout.due(state, steps[following]), *steps[following + 1 :]]
         display.display(rollout.step_heads(steps)[following]["title"])
 
     def _decide(self, directory: Path, plan: Mapping[str, Any], state: dict[str, Any]) -> dict[str, Any]:

@@ -81,6 +81,12 @@ tasks:
   type: list
   elements: dict
   sample: [{name: shop_web.1.3fa94c21, service: shop_web, slot: "1", node: n1, ip: 10.128.0.2, ok: true}]
+stopped:
+  description: What was drained and stopped beside a start or a removal.
+  returned: when the share has a part RV(ignore:stop)
+  type: list
+  elements: dict
+  sample: [{name: shop_web.1.77b0aa10, service: shop_web, slot: "1"}]
 problems:
   description: Refusals and failures that are not a single task's, each with code, place, reason and fix.
   returned: always

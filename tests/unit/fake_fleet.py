@@ -154,6 +154,7 @@ class FakeFleet:
         if rollout.skips(state, step):
             return state
         entered, results = rollout.enter(state, step), {}
+        step = rollout.due(entered, step)
         for node in step["hosts"]:
             if node not in self.down:
                 if step["phase"] == "endpoints":
@@ -166,6 +167,8 @@ class FakeFleet:
         host, tasks = self.hosts[node], []
         if phase == "endpoints":
             host["tasks"] = [{k: t[k] for k in ("service", "slot", "node", "ip")} for t in state["serving"]]
+        if "stop" in share:
+            self._carry_out(node, "stop", share["stop"], state)
         for task in share.get("tasks", []):
             self.log.append((phase, node, task["name"]))
             if phase == "start":

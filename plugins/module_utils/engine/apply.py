@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Callable
 
 from ..errors import Problem
 from . import adopted, files, fixed, host, live, lock, records, releases, sets
@@ -89,10 +90,39 @@ def _phase(request: Request, paths: host.Paths, engine: Engine | None, check: bo
         return _endpoints(share, paths, check)
     engine = engine or connect(0.0 if check else PATIENCE)
     if phase == "start":
-        return start(engine, paths, share, request, check)
+        return _beside(engine, share, check, lambda: start(engine, paths, share, request, check))
     if phase == "revive":
         return revive(engine, share, check)
-    return _stop(engine, share, check) if phase == "stop" else _remove(engine, paths, share, check)
+    if phase == "stop":
+        return _stop(engine, share, check)
+    # What is stopped first may be among what is removed.
+    stopped = _stop_part(engine, share, check)
+    return _with(_remove(engine, paths, share, check), stopped)
+
+
+def _beside(engine: Engine, share: Mapping[str, Any], check: bool, work: Callable[[], Result]) -> Result:
+    """Do the work while what else the share wants stopped drains and stops."""
+    if "stop" not in share or check:
+        return _with(work(), _stop_part(engine, share, check))
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        stopping = pool.submit(_stop_part, engine, share, check)
+        return _with(work(), stopping.result())
+
+
+def _stop_part(engine: Engine, share: Mapping[str, Any], check: bool) -> Result:
+    """A share's own share of phase stop. Never raises for a refusal: what is done beside it must not be lost."""
+    if "stop" not in share:
+        return _nothing()
+    try:
+        return _stop(engine, {**share["stop"], "fleet": share["fleet"]}, check)
+    except REFUSALS as error:
+        return {**_nothing(), "problems": problems_of(error)}
+
+
+def _with(found: Result, stopped: Result) -> Result:
+    changed, problems = found["changed"] or stopped["changed"], [*found["problems"], *stopped["problems"]]
+    more = {"stopped": stopped["tasks"]} if stopped["tasks"] else {}
+    return {**found, "changed": changed, "problems": problems, **more}
 
 
 def _endpoints(share: Mapping[str, Any], paths: host.Paths, check: bool) -> Result:

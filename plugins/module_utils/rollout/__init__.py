@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from .gate import begin, enter, judge, outcome, resume, rollback_steps, share, skips
+from .gate import begin, due, enter, judge, outcome, resume, rollback_steps, share, skips
 from .plan import asked_of, made_from, plan, refuse_stale_inputs, refuse_unknown
 from .releases import aim, candidates, listing, parse_record, records, release_lines, restored, to_keep
 from .saved import dump, dump_observations, parse, parse_observations
@@ -20,6 +20,7 @@ __all__ = [
     "candidates",
     "conclusion_lines",
     "diff_text",
+    "due",
     "dump",
     "dump_observations",
     "enter",

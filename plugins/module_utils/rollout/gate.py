@@ -50,9 +50,26 @@ def skips(state: Mapping[str, Any], step: Mapping[str, Any]) -> bool:
         return False
     if state["abort"]:
         return True
-    if state["last_wave"] is None:
-        return False
-    return bool(step["phase"] == "remove" or step["wave"] > state["last_wave"])
+    return _beyond(state, step) and not _only_closes(state, step)
+
+
+def _beyond(state: Mapping[str, Any], step: Mapping[str, Any]) -> bool:
+    """True if the step's own work is not done any more."""
+    last = state["last_wave"]
+    return last is not None and bool(step["phase"] == "remove" or step["wave"] > last)
+
+
+def _only_closes(state: Mapping[str, Any], step: Mapping[str, Any]) -> bool:
+    """True if a wave that was carried out ends in the step, which itself is beyond the last one."""
+    return "closes" in step and _beyond(state, step) and step["closes"] <= state["last_wave"]
+
+
+def due(state: Mapping[str, Any], step: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The step as it is still to be carried out: after the last wave, only what it stops for that."""
+    if not _only_closes(state, step):
+        return step
+    hosts = {node: share["stop"] for node, share in step["hosts"].items() if "stop" in share}
+    return {**step, "phase": "stop", "wave": step["closes"], "hosts": hosts}
 
 
 def enter(state: State, step: Mapping[str, Any]) -> State:
@@ -65,19 +82,28 @@ def enter(state: State, step: Mapping[str, Any]) -> State:
 
 def share(state: Mapping[str, Any], step: Mapping[str, Any], node: str) -> dict[str, Any]:
     """The step's share for one node, without what must stay because its successor failed."""
+    step = due(state, step)
     planned = dict(step["hosts"][node])
     if step["phase"] in ("stop", "remove"):
-        planned["tasks"] = [task for task in planned["tasks"] if task["name"] not in state["keep"]]
+        planned["tasks"] = _leaving(state, planned)
+    if "stop" in planned:
+        planned["stop"] = {**planned["stop"], "tasks": _leaving(state, planned["stop"])}
     return planned
+
+
+def _leaving(state: Mapping[str, Any], planned: Mapping[str, Any]) -> list[Any]:
+    return [task for task in planned["tasks"] if task["name"] not in state["keep"]]
 
 
 def judge(plan: Mapping[str, Any], state: State, step: Mapping[str, Any], results: Results) -> State:
     """The state after a step. results: {node: host_apply's result, None for a host that did not answer}."""
-    state = enter(state, step)
+    state, step = enter(state, step), due(state, step)
     problems = _problems(step, results)
     state = {**state, "problems": state["problems"] + problems}
     if step["phase"] == "start":
-        return _judge_start(plan, state, step, results)
+        state = _judge_start(plan, state, step, results)
+        # What it starts is in order or has failed by itself; what it was to stop may not be.
+        return {**state, "last_wave": step["wave"]} if problems and "closes" in step else state
     if not problems:
         return state
     if step["phase"] in ("prepare", "endpoints"):

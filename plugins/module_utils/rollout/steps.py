@@ -3,7 +3,9 @@
 """Steps: waves spelled out as one share of work per host and phase (docs/architecture.md, "Steps").
 
 A step is {id, wave, phase, delay, hosts: {node: share}}. The share of phase endpoints is empty here: it is rendered
-when the step is reached, from the tasks that really serve then.
+when the step is reached, from the tasks that really serve then. What a wave leaves behind is drained and stopped beside
+the next step, if that starts or removes: such a step has `closes: wave`, and its shares have `stop`, a share of phase
+stop.
 """
 
 from __future__ import annotations
@@ -18,6 +20,8 @@ from .waves import ROLLED
 Step = dict[str, Any]
 # Without a health check only time tells. A task that replaces nothing has nothing to protect but gets one look.
 FIRST_LOOK = 0.5
+# Phases that can stop beside their own work, with a share that has nothing else to do.
+EMPTY: dict[str, dict[str, Any]] = {"start": {"services": {}, "tasks": [], "volumes": []}, "remove": {"tasks": []}}
 
 
 def steps(
@@ -39,12 +43,43 @@ def steps(
         gone += [change for change in wave["changes"] if change["replaces"]]
     if gone:
         result.append(_step("remove", 0, _by_node(gone, _removed)))
-    return number(result)
+    return number(_side_by_side(result))
 
 
 def number(found: list[Step]) -> list[Step]:
     """The same steps with their ids, from 0."""
     return [{**step, "id": index} for index, step in enumerate(found)]
+
+
+def _side_by_side(found: list[Step]) -> list[Step]:
+    """The steps with each stop at a wave's end joined to the start or removal that follows without a pause.
+
+    Nobody sends to what is stopped there any more, and nothing that follows needs it to be gone.
+    """
+    result: list[Step] = []
+    for step in found:
+        last = result[-1] if result else None
+        if last and _may_join(last, step):
+            result[-1] = _joined(last, step)
+        else:
+            result.append(step)
+    return result
+
+
+def _may_join(stop: Step, step: Step) -> bool:
+    if stop["phase"] != "stop" or stop["wave"] == step["wave"] or stop["delay"] or step["delay"]:
+        return False
+    # A port of the host may be one that is still held.
+    templates = (template for share in step["hosts"].values() for template in share.get("services", {}).values())
+    return step["phase"] in EMPTY and not any(template.get("ports") for template in templates)
+
+
+def _joined(stop: Step, step: Step) -> Step:
+    empty = EMPTY[step["phase"]]
+    hosts = {node: {**empty, **step["hosts"].get(node, {})} for node in {**step["hosts"], **stop["hosts"]}}
+    for node, share in stop["hosts"].items():
+        hosts[node]["stop"] = share
+    return {**step, "closes": stop["wave"], "hosts": dict(sorted(hosts.items()))}
 
 
 def _wave_steps(

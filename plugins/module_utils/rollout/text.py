@@ -89,12 +89,13 @@ def _reach_lines(plan: Mapping[str, Any]) -> list[str]:
 def _wave_lines(plan: Mapping[str, Any]) -> list[str]:
     tasks: dict[int, list[str]] = {}
     for step in plan["steps"]:
-        if step["phase"] in ("start", "stop"):
-            for node, share in step["hosts"].items():
-                for task in share["tasks"]:
-                    entry = f"{task['service']}.{task['slot']}@{node}"
-                    if entry not in tasks.setdefault(step["wave"], []):
-                        tasks[step["wave"]].append(entry)
+        for node, share in step["hosts"].items():
+            found = [(step["wave"], task) for task in share.get("tasks", ()) if step["phase"] in ("start", "stop")]
+            found += [(step["closes"], task) for task in share.get("stop", {}).get("tasks", ())]
+            for wave, task in found:
+                entry = f"{task['service']}.{task['slot']}@{node}"
+                if entry not in tasks.setdefault(wave, []):
+                    tasks[wave].append(entry)
     lines = []
     for wave in sorted(tasks):
         shown = tasks[wave][:6]
@@ -128,12 +129,15 @@ def step_title(step: Mapping[str, Any], last: int) -> str:
     wave = f"wave {step['wave']}/{last}: " if step["wave"] else ""
     hosts = sorted(step["hosts"])
     where = " ".join(hosts[:5]) + (f" and {len(hosts) - 5} more" if len(hosts) > 5 else "")
-    return safe(f"{wave}{PHASES[step['phase']]} ({where})")
+    beside = f", drain and stop what wave {step['closes']} replaced" if "closes" in step else ""
+    return safe(f"{wave}{PHASES[step['phase']]}{beside} ({where})")
 
 
 def step_lines(node: str, result: Mapping[str, Any]) -> list[str]:
     """What one host did in one step, a line per task."""
     lines = []
+    for task in result.get("stopped", []):
+        lines.append(safe(f"  {node} {task['service']}.{task['slot']}: stopped"))
     for task in result.get("tasks", []):
         name = task["name"] if "slot" not in task else f"{task['service']}.{task['slot']}"
         took = f" {task['seconds']:.1f} s" if task.get("seconds") else ""

@@ -11,6 +11,7 @@ LAB_TESTS := \
   test-stacks \
   test-network \
   test-rollout \
+  test-ingress \
   test-data \
   test-secrets
 .PHONY: $(LAB_TESTS) tools lint lint-python lint-shell lint-yaml sanity changelog-lint unit package lab-test test test-all molecule faults conformance test-conformance matrix bench bench-scheduler docs units-ansible-test changelog
@@ -62,6 +63,9 @@ test-stacks: tools  ## On a lab: ten real stack files of STOWAGE_DATA, unchanged
 
 test-rollout: tools  ## On a lab: ten updates under load, a bad one, the naive order, and Docker Swarm on the same hosts (15 minutes)
 	STOWAGE_LONG=1 scripts/lab-test $(VENV) tests/lab/test_before.py tests/lab/test_rollback.py tests/lab/test_rollout.py tests/lab/test_health.py
+
+test-ingress: tools  ## On a lab: certificates rotated under load, two ingress hosts, back ends that die (15 minutes)
+	STOWAGE_LONG=1 scripts/lab-test $(VENV) tests/lab/test_ingress.py
 
 test-network: tools  ## On a lab: networks, addresses, services, policy, a change of mode under traffic (20 minutes)
 	STOWAGE_LONG=1 scripts/lab-test $(VENV) tests/lab/test_network*.py tests/lab/test_policy*.py

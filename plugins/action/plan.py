@@ -13,7 +13,13 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.stowage.fleet.plugins.module_utils import rollout
 from ansible_collections.stowage.fleet.plugins.module_utils.errors import Problem, StowageError, raise_all
-from ansible_collections.stowage.fleet.plugins.plugin_utils import asking, controller, delivering, restoring
+from ansible_collections.stowage.fleet.plugins.plugin_utils import (
+    asking,
+    certificates,
+    controller,
+    delivering,
+    restoring,
+)
 
 display = Display()
 
@@ -89,6 +95,7 @@ class ActionModule(ActionBase):
         else:
             compiled = controller.compiled_stacks(fleet, task_vars, self._templar)
         raise_all(controller.endpoint_problems(fleet, compiled["services"]))
+        compiled["warnings"] += certificates.warnings(task_vars, self._templar, fleet, compiled["services"])
         lists = ("assume_lost", "recreate_volumes", "prune_stacks")
         options: dict[str, Any] = {key: controller.names(args[key]) for key in lists}
         options["allow_unknown"] = controller.truth(args["allow_unknown"], "stowage_allow_unknown")

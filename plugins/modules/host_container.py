@@ -70,6 +70,11 @@ options:
     type: str
     choices: ['no', always, unless-stopped, on-failure]
     default: unless-stopped
+  stop_timeout:
+    description:
+      - Seconds that a running container gets to end by itself when another takes its place. Without it, it is killed.
+    type: int
+    default: 0
   env:
     description: Environment. Never put secrets here.
     type: dict
@@ -134,6 +139,7 @@ ARGUMENTS = {
         "choices": ["no", "always", "unless-stopped", "on-failure"],
         "default": "unless-stopped",
     },
+    "stop_timeout": {"type": "int", "default": 0},
     "env": {"type": "dict", "default": {}},
     "labels": {"type": "dict", "default": {}},
 }

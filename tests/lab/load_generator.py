@@ -4,13 +4,17 @@ Four kinds at once: GET and POST, on connections that are kept and on fresh ones
 flight. An answer counts if it is whole: status 200 and a body of JSON with a version. Anything else is a failure:
 another status, a reset, a short body, a kept connection that was closed under us, 15 s of silence.
 
-usage: load_generator.py ADDRESS PORT HOST [RATE]      runs until its standard input ends, then prints one line of JSON
+usage: load_generator.py ADDRESS PORT HOST [RATE [tls]]    runs until its standard input ends, then prints one line
+
+With tls every connection is TLS, whoever signed the certificate; which ones were seen is counted.
 """
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
+import ssl
 import sys
 import time
 from collections import Counter
@@ -25,9 +29,14 @@ KINDS = [("GET", True, 0.32, 16), ("POST", True, 0.16, 8), ("GET", False, 0.32, 
 class Load:
     """Counts of what came back."""
 
-    def __init__(self, address, port, host):
+    def __init__(self, address, port, host, tls=False):
         self.address, self.port, self.host = address, port, host
         self.good, self.bad, self.versions, self.times = 0, [], Counter(), []
+        self.certificates, self.how = Counter(), {}
+        if tls:
+            context = ssl.create_default_context()
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+            self.how = {"ssl": context, "server_hostname": host}
         self.ending = asyncio.Event()
         self.began = time.time()
 
@@ -44,7 +53,7 @@ class Load:
         began = time.monotonic()
         try:
             async with asyncio.timeout(PATIENCE):
-                streams = streams or await asyncio.open_connection(self.address, self.port)
+                streams = streams or await self.opened()
                 streams[1].write(self.request(method, path, keep))
                 await streams[1].drain()
                 status, body = await answer(streams[0])
@@ -62,6 +71,14 @@ class Load:
         if streams:
             streams[1].close()
         return None
+
+    async def opened(self):
+        """A fresh connection."""
+        streams = await asyncio.open_connection(self.address, self.port, **self.how)
+        if self.how:
+            shown = streams[1].get_extra_info("ssl_object").getpeercert(binary_form=True)
+            self.certificates[hashlib.sha256(shown).hexdigest()[:16]] += 1
+        return streams
 
     async def work(self, kind, pause, offset, path="/"):
         """One worker: a request every `pause` seconds, never two at once."""
@@ -98,6 +115,7 @@ class Load:
             "p50": round(quick[len(quick) // 2], 1),
             "p99": round(quick[int(len(quick) * 0.99)], 1),
             "versions": dict(self.versions),
+            "certificates": dict(self.certificates),
             "failures": self.bad[:20],
         }
 
@@ -112,7 +130,7 @@ async def answer(reader):
 async def main():
     """Run one load."""
     address, port, host = sys.argv[1:4]
-    load = Load(address, int(port), host)
+    load = Load(address, int(port), host, tls=sys.argv[5:] == ["tls"])
     await load.run(float(sys.argv[4]) if len(sys.argv) > 4 else 200.0)
     print(json.dumps(load.report()))
 

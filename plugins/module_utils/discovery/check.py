@@ -160,14 +160,15 @@ class _References:
         known = list(self.options.get("resolvers") or [])
         resolver = tls.get("certResolver")
         if resolver and resolver not in known:
-            fix = "define it in stowage_ingress.static.certificatesResolvers, or give certificates by file"
+            fix = "define it in stowage_ingress.static.certificatesResolvers, or use stowage_certificates"
             self._add("RESOLVER", where, f"there is no certificate resolver {show(resolver)}", fix)
         elif resolver and int(self.options.get("ingress_nodes", 1)) > 1:
             count = self.options["ingress_nodes"]
             reason = f"certificate resolver {show(resolver)} cannot work on {count} ingress hosts: each would ask alone"
-            self._add("RESOLVER", where, reason, "give certificates by file, or keep one ingress host")
-        if tls.get("options") and "@" not in tls["options"] and tls["options"] != "default":
-            fix = f"write {tls['options']}@file for one of your own file"
+            self._add("RESOLVER", where, reason, "write tls=true instead, with stowage_certificates")
+        named = [*(self.options.get("tls_options") or ()), "default"]
+        if tls.get("options") and "@" not in tls["options"] and tls["options"] not in named:
+            fix = f"add it to stowage_ingress.tls_options, or write {tls['options']}@file for one of your own file"
             self._add("REFERENCE", where, f"there are no TLS options {show(tls['options'])}", fix)
 
     def _middleware(self, protocol: str, name: str, value: Mapping[str, Any]) -> None:

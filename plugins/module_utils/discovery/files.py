@@ -18,7 +18,7 @@ def read(path: str) -> str | None:
         return None
 
 
-def replace(path: str, text: str, stage: str) -> None:
+def replace(path: str, text: str, stage: str, mode: int = MODE) -> None:
     """Put text at path by exactly one rename from the directory `stage` (same file system, not watched).
 
     The file is complete, synced and of its final mode before the rename; both directories exist afterwards.
@@ -28,11 +28,11 @@ def replace(path: str, text: str, stage: str) -> None:
     staged = os.path.join(stage, os.path.basename(path))
     if os.path.lexists(staged):
         os.unlink(staged)
-    descriptor = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL, MODE)
+    descriptor = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     with open(descriptor, "w", encoding="utf-8", errors="surrogateescape", newline="") as stream:
         stream.write(text)
         stream.flush()
-        os.fchmod(descriptor, MODE)
+        os.fchmod(descriptor, mode)
         os.fsync(descriptor)
     os.rename(staged, path)
     _sync_directory(os.path.dirname(path))

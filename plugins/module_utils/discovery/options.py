@@ -16,7 +16,20 @@ MAX_PORT = 65536
 NAME = re.compile(r"^[A-Za-z0-9]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?$")
 ADDRESS = re.compile(r"^(\[[0-9A-Fa-f:.]*\]|[A-Za-z0-9.-]*):([0-9]{1,5})(/(tcp|udp))?$", re.IGNORECASE)
 DOMAIN = re.compile(r"^(\*\.)?[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*$")
-OF_THE_ROLE = ("image", "static", "access_log", "metrics")
+OF_THE_ROLE = ("image", "static", "access_log", "metrics", "drain")
+MOST_DRAIN = 300
+TLS_FIELDS = (
+    "minVersion",
+    "maxVersion",
+    "cipherSuites",
+    "curvePreferences",
+    "clientAuth",
+    "sniStrict",
+    "alpnProtocols",
+    "disableSessionTickets",
+    "preferServerCipherSuites",
+)
+TLS_VERSION = re.compile(r"^VersionTLS1[0-3]$")
 SETTINGS: dict[str, Any] = {
     "image": "traefik:v3",
     "entrypoints": {"web": ":80"},
@@ -29,6 +42,9 @@ SETTINGS: dict[str, Any] = {
     "access_log": False,
     "metrics": False,
     "certificates": [],
+    "tls_options": {},
+    "ready_entrypoints": [],
+    "drain": 0,
     "static": {},
 }
 
@@ -37,9 +53,10 @@ def ingress_options(settings: Any, domain: str = "fleet", ingress_nodes: int = 1
     """The `options` of this room from the variable `stowage_ingress` and the fleet.
 
     settings: {image, entrypoints {name: ":80" | {address: ":80", ...}}, fence_port, exposed_by_default, defaults,
-    internal_services, unknown_fields, wildcards (flag or [domain]), certificates [{cert, key}], static {}}; every key
+    internal_services, unknown_fields, wildcards (flag or [domain]), certificates [{cert, key}], tls_options {name: {}},
+    ready_entrypoints [name], drain (seconds), static {}}; every key
     has a default, access_log and metrics are flags. domain: the fleet's. ingress_nodes: how many hosts run Traefik.
-    Result: those keys without image, static and the two flags (the role's own, no part of a plan), `entrypoints`
+    Result: those keys without image, static, drain and the two flags (the role's own, no part of a plan), `entrypoints`
     as a sorted list of names, plus domain, ingress_nodes and resolvers (certificate resolvers named in `static`).
     Raises StowageError with every mistake (STW-INGRESS-OPTION).
     """
@@ -53,7 +70,8 @@ def ingress_options(settings: Any, domain: str = "fleet", ingress_nodes: int = 1
         if key not in SETTINGS
     ]
     problems += _flag_problems(merged) + _entrypoint_problems(merged["entrypoints"], merged["fence_port"])
-    problems += _certificate_problems(merged["certificates"])
+    problems += _certificate_problems(merged["certificates"]) + _tls_problems(merged["tls_options"])
+    problems += _ready_problems(merged["ready_entrypoints"], merged["entrypoints"]) + _drain_problems(merged["drain"])
     raise_all(problems)
     resolvers = merged["static"].get("certificatesResolvers") or {}
     return {
@@ -135,3 +153,42 @@ def _certificate_problems(certificates: Any) -> list[Problem]:
             fix = "write {cert: /etc/stowage/traefik/certs/shop.pem, key: /etc/stowage/traefik/certs/shop.key}"
             problems.append(_problem(f"{where}[{index}]", reason, fix))
     return problems
+
+
+def _tls_problems(options: Any) -> list[Problem]:
+    where = "stowage_ingress.tls_options"
+    if not isinstance(options, Mapping):
+        return [_problem(where, f"{show(options)} is not a mapping", "write {default: {minVersion: VersionTLS12}}")]
+    problems = []
+    for name in sorted(options, key=str):
+        if not NAME.match(str(name)) or not isinstance(options[name], Mapping):
+            fix = "write a name and its options, e.g. {default: {minVersion: VersionTLS12}}"
+            problems.append(_problem(f"{where}.{show(name)}", "is not a name with options", fix))
+            continue
+        for key, value in options[name].items():
+            if key not in TLS_FIELDS:
+                reason = "Traefik takes no such TLS option"
+                problems.append(_problem(f"{where}.{name}.{show(key)}", reason, near(str(key), list(TLS_FIELDS))))
+            elif key in ("minVersion", "maxVersion") and not TLS_VERSION.match(str(value)):
+                fix = "VersionTLS12 or VersionTLS13"
+                problems.append(_problem(f"{where}.{name}.{key}", f"{show(value)} is no version of TLS", fix))
+    return problems
+
+
+def _ready_problems(names: Any, entrypoints: Any) -> list[Problem]:
+    where = "stowage_ingress.ready_entrypoints"
+    if not isinstance(names, (list, tuple)):
+        return [_problem(where, f"{show(names)} is not a list", "write the names of entry points, e.g. [web]")]
+    known = list(entrypoints) if isinstance(entrypoints, Mapping) else []
+    return [
+        _problem(where, f"there is no entry point {show(name)}", near(str(name), known))
+        for name in names
+        if name not in known
+    ]
+
+
+def _drain_problems(drain: Any) -> list[Problem]:
+    if isinstance(drain, (int, float)) and not isinstance(drain, bool) and 0 <= drain <= MOST_DRAIN:
+        return []
+    reason = f"{show(drain)} is not a number of seconds from 0 to {MOST_DRAIN}"
+    return [_problem("stowage_ingress.drain", reason, "0 without a balancer before the ingress hosts, 15 with one")]

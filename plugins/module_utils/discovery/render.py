@@ -37,7 +37,7 @@ def traefik_file(
     raise_all(problems)
     generation = canonical.digest(document)[:16]
     http = document.setdefault("http", {})
-    http["routers"] = {**http.get("routers", {}), **_fence(generation)}
+    http["routers"] = {**http.get("routers", {}), **_fence(generation), **_ready(options)}
     return {"text": escape_templates(_yaml_safe(document)), "generation": generation}
 
 
@@ -63,6 +63,8 @@ def build(
     if options.get("certificates"):
         pairs = sorted((pair["cert"], pair["key"]) for pair in options["certificates"])
         document.setdefault("tls", {})["certificates"] = [{"certFile": cert, "keyFile": key} for cert, key in pairs]
+    if options.get("tls_options"):
+        document.setdefault("tls", {})["options"] = dict(options["tls_options"])
     return document
 
 
@@ -78,6 +80,15 @@ def _fence(generation: str) -> dict[str, Any]:
         name: {"rule": f"Path(`{path}`)", "service": "ping@internal", "entryPoints": [FENCE_ENTRYPOINT]}
         for name, path in paths.items()
     }
+
+
+def _ready(options: Mapping[str, Any]) -> dict[str, Any]:
+    """For a balancer before the ingress hosts: whether this one shall get requests; before any route of a service."""
+    names = sorted(options.get("ready_entrypoints") or ())
+    if not names:
+        return {}
+    router = {"rule": f"Path(`{READY_PATH}`)", "service": "ping@internal", "entryPoints": names, "priority": 2**62}
+    return {"stowage-ready-public": router}
 
 
 def _yaml_safe(document: Any) -> str:

@@ -23,7 +23,7 @@ def traefik_static(settings: Any) -> dict[str, Any]:
     """
     ingress_options(settings)
     merged = {**SETTINGS, **(settings or {})}
-    result = {
+    result: dict[str, Any] = {
         "global": {"checkNewVersion": False, "sendAnonymousUsage": False},
         "log": {"level": "WARN"},
         "ping": {"manualRouting": True},
@@ -36,11 +36,27 @@ def traefik_static(settings: Any) -> dict[str, Any]:
             "file": {"directory": DYNAMIC_DIRECTORY, "watch": True},
         },
     }
+    if merged["drain"]:
+        _draining(result["entryPoints"], float(merged["drain"]))
     if merged["access_log"]:
         result["accessLog"] = {"format": "json"}
     if merged["metrics"]:
         result["metrics"] = {"prometheus": {}}
     return _closed(_over(result, merged["static"]))
+
+
+def _draining(entrypoints: dict[str, Any], seconds: float) -> None:
+    """On SIGTERM say not ready at once, but serve so much longer; connections end before that time is over.
+
+    So a balancer has found out, and no client has a connection left, when Traefik stops listening.
+    """
+    for name, one in entrypoints.items():
+        if one["address"].lower().endswith("/udp"):
+            continue
+        transport: dict[str, Any] = {"lifeCycle": {"requestAcceptGraceTimeout": f"{seconds:g}s", "graceTimeOut": "10s"}}
+        if name != FENCE_ENTRYPOINT:
+            transport["keepAliveMaxTime"] = f"{seconds / 2:g}s"
+        one["transport"] = _over(transport, one.get("transport") or {})
 
 
 def _closed(static: dict[str, Any]) -> dict[str, Any]:

@@ -101,6 +101,8 @@ def _carry_out(engine: Engine, wanted: Wanted, wish: dict[str, Any], action: str
         elif action == "create":
             engine.create(name, wish)
         else:
+            if action == "remove" and wanted.get("stop_timeout"):
+                engine.stop(name, float(wanted["stop_timeout"]))
             {"remove": engine.remove, "start": engine.start, "unpause": engine.unpause}[action](name)
     except EngineError as error:
         code = "STW-PULL" if action == "pull" else "STW-START"

@@ -63,7 +63,7 @@ class Relations:
         """The hosts that a required anti-affinity forbids now."""
         hosts: dict[str, set[int]] = {}
         for name, domain in set(self.repelling(service)):
-            if name != service.name and self.state.places.get(name):
+            if name != service.name and self.state.places.any(name):
                 hosts.setdefault(domain, set()).update(self.state.counts[name])
         found = 0
         for domain, there in hosts.items():

@@ -22,10 +22,24 @@ class Reasons:
     def __init__(self, state: State) -> None:
         """Over the final state."""
         self.state = state
+        self._ends: list[str] = []  # of slots from 1
 
     def stays(self, node: Node) -> dict[str, Any]:
         """The reason of what runs on a host and still suits it: one value for all of them."""
         return _stays(node, f"runs on {node.name}, which still suits it")
+
+    def staying(self) -> dict[str, dict[str, Any]]:
+        """stays() of every host that has replicas or had some, by name."""
+        return {node.name: _stays(node, f"runs on {node.name}, which still suits it") for node in self.state.nodes}
+
+    def ends(self, slots: list[Slot]) -> list[str]:
+        """What follows the service's name in the names of its replicas. slots: sorted."""
+        many = len(slots)
+        if not many or slots[-1] != many or slots[0] != 1:
+            return [f".{slot}" for slot in slots]
+        if many > len(self._ends):
+            self._ends += [f".{slot}" for slot in range(len(self._ends) + 1, many + 1)]
+        return self._ends[:many]
 
     def together(self, service: Service) -> tuple[list[Slot], list[str]] | None:
         """The slots and hosts of a service whose replicas are all new and have no story; None if any may have one."""
@@ -35,24 +49,23 @@ class Reasons:
         whole = len(batch.slots) == len(self.state.places[service.name])
         return (batch.slots, batch.hosts[: len(batch.slots)]) if whole else None
 
-    def tell(self, service: Service, slots: list[Slot], reasons: dict[str, dict[str, Any]]) -> None:
-        """Add the reasons of all replicas of a service."""
+    def tell(self, service: Service, slots: list[Slot]) -> list[dict[str, Any]]:
+        """The reasons of all replicas of a service."""
         places, batch = self.state.places[service.name], self.state.facts.batches.get(service.name)
         if batch is None or self.together(service) is None:
-            reasons.update({f"{service.name}.{slot}": self.of(service, slot, places[slot]) for slot in slots})
-            return
-        self._batch(service, batch, reasons)
+            return [self.of(service, slot, places[slot]) for slot in slots]
+        found = self._batch(service, batch)
         if len(batch.hosts) == len(batch.slots):
-            reasons[f"{service.name}.{slots[-1]}"] = self.of(service, slots[-1], places[slots[-1]])
+            found[-1] = self.of(service, slots[-1], places[slots[-1]])
+        return found
 
-    def _batch(self, service: Service, batch: Batch, reasons: dict[str, dict[str, Any]]) -> None:
+    def _batch(self, service: Service, batch: Batch) -> list[dict[str, Any]]:
         """What of() says of replicas that are new and have no story, all of a service at once: most of a first plan."""
-        prefix, strategy, room = f"{service.name}.", service.strategy, batch.room
+        strategy, room, hosts = service.strategy, batch.room, batch.hosts
         words = f": {WORDS[strategy]} of {room} hosts compared (0 of it here before"
         sizes = [f", {share // 10000} % used after; next " if service.demands else "; next " for share in batch.shares]
-        hosts = batch.hosts
-        for slot, host, following, share, size in zip(batch.slots, hosts, [*hosts[1:], ""], batch.shares, sizes):
-            reasons[f"{prefix}{slot}"] = {
+        return [
+            {
                 "decision": "new",
                 "node": host,
                 "why": f"{host}{words}{size}{following})",
@@ -62,6 +75,8 @@ class Reasons:
                 "replicas_here_before": 0,
                 "used_permille": share // 1000,
             }
+            for host, following, share, size in zip(hosts[: len(batch.slots)], [*hosts[1:], ""], batch.shares, sizes)
+        ]
 
     def of(self, service: Service, slot: Slot, node: Node) -> dict[str, Any]:
         """The reason of one replica."""

@@ -113,23 +113,31 @@ def _result(state: State, unplaced: list[dict[str, Any]]) -> dict[str, Any]:
 
 def _places(state: State) -> tuple[list[dict[str, Any]], dict[str, dict[str, Any]]]:
     """The placements with what they hold, and why each is where it is."""
-    placements: list[dict[str, Any]] = []
-    reasons: dict[str, dict[str, Any]] = {}
     why, kept = Reasons(state), {name for name, _slot in state.kept}
-    granted = {name for name, _slot in state.grants}
-    staying = {node.name: why.stays(node) for node in state.nodes} if state.request.current else {}
+    staying = why.staying() if state.request.current else {}
+    names: list[str] = []  # one column for each part of all placements
+    slots: list[Slot] = []
+    ends: list[str] = []
+    hosts: list[str] = []
+    told: list[dict[str, Any]] = []
+    start: dict[str, int] = {}
     for name in state.places.names:
         group = state.places.whole.get(name)
-        service = state.services[name]
-        known = (group.slots, group.hosts) if group else why.together(service)
-        slots, hosts = known or _sorted(state.places[name], name in kept)
-        found = [{"service": name, "slot": slot, "node": host} for slot, host in zip(slots, hosts)]
-        placements += found
+        known = (group.slots, group.hosts) if group else why.together(state.services[name])
+        own, places = known or _sorted(state.places[name], name in kept)
+        start[name] = len(names)
+        names += [name] * len(own)
+        slots += own
+        ends += why.ends(own)
+        hosts += places
         if not group and (name in state.facts.batches or name in state.facts.services or name in kept):
-            why.tell(service, slots, reasons)
+            told += why.tell(state.services[name], own)
         else:
-            reasons.update(zip(map(f"{name}.".__add__, map(str, slots)), map(staying.__getitem__, hosts)))
-        for placement in found if name in granted else ():
+            told += map(staying.__getitem__, places)
+    placements = [{"service": name, "slot": slot, "node": host} for name, slot, host in zip(names, slots, hosts)]
+    reasons = {name + end: reason for name, end, reason in zip(names, ends, told)}
+    for name in {name for name, _slot in state.grants}:
+        for placement in placements[start[name] : start[name] + len(state.places[name])]:
             _grant(state, placement)
     return placements, reasons
 

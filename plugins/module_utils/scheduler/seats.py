@@ -13,14 +13,15 @@ from operator import attrgetter
 
 from .counting import BALANCE
 from .gates import Rules
-from .model import Group, Service
-from .state import State
+from .model import SHARE, Group, Node, Service
+from .state import State, share_of
 
 WIDTH = 128  # bits of one amount in a sum of several: capacities have 83, and there are 2**20 replicas at most
 COUNT = 32
 KIND, BALANCED = attrgetter("kind"), frozenset(BALANCE)
 LOW = (1 << COUNT) - 1
 FIELD = (1 << WIDTH) - 1
+MEMORY, OTHERS = COUNT + WIDTH, COUNT + 2 * WIDTH  # where the second amount, and those after it, begin
 
 
 class Seats:
@@ -31,6 +32,7 @@ class Seats:
         self.state, self.rules, self.filters = state, rules, rules.filters
         self.index = {node.name: node.index for node in state.nodes}
         self.used = [0] * len(state.nodes)  # by host: replicas, and above them each dimension's amount
+        self.shifts = [COUNT + WIDTH * at for at in range(len(state.request.dimensions))]
         self.involved = rules.relations.involved
 
     def whole(self, service: Service, group: Group) -> bool:
@@ -46,10 +48,11 @@ class Seats:
             return False
         if not self._passes(service, positions):
             return False
-        self.state.places.seat(service.name, group)
+        self.state.places.seat(service.name, group, positions)
         self.state.counts.pop(service.name, None)
-        used = self.used
-        weight = sum([part << (COUNT + WIDTH * at) for at, part in service.demands], 1)
+        used, weight, shifts = self.used, 1, self.shifts
+        for dimension, part in service.demands:
+            weight += part << shifts[dimension]
         for at in positions:
             used[at] += weight
         return True
@@ -72,7 +75,7 @@ class Seats:
             most = max(Counter(positions).values()) if len(set(positions)) < len(positions) else 1
             if most > (1 if service.ports else service.max_per_node) or most > (service.max_per_node or most):
                 return False
-        if service.name in self.involved or not BALANCED.issuperset(map(KIND, service.rules)):
+        if service.name in self.involved or (service.rules and not BALANCED.issuperset(map(KIND, service.rules))):
             gates = self.rules.gates(service, staying=True)
             if gates.reach != self.filters.all and not self._all(gates.reach, positions):
                 return False
@@ -92,13 +95,33 @@ class Seats:
                 ports.add(port)
         return True
 
-    def use(self) -> None:
-        """Take from the hosts what all that was placed uses."""
-        dimensions = range(len(self.state.request.dimensions))
+    def use(self) -> set[str]:
+        """Take from the hosts what all that was placed uses. Returns those that do not have as much."""
+        dimensions = range(2, len(self.state.request.dimensions))
+        short: set[str] = set()
         for node, used in zip(self.state.nodes, self.used):
+            free = node.free
             if used:
                 node.count += used & LOW
-                free, left = node.free, used >> COUNT
-                for at in dimensions:
-                    free[at] -= left & FIELD
-                    left >>= WIDTH
+                free[0] -= used >> COUNT & FIELD
+                free[1] -= used >> MEMORY & FIELD
+                left = used >> OTHERS
+                if left:
+                    for at in dimensions:
+                        free[at] -= left & FIELD
+                        left >>= WIDTH
+            if node.count:
+                node.share = _share(node)
+                if min(free) < 0:
+                    short.add(node.name)
+        return short
+
+
+def _share(node: Node) -> int:
+    """share_of(), written out where only cpus and memory are used."""
+    free, capacity = node.free, node.capacity
+    if free[2:] != capacity[2:]:
+        return share_of(node)
+    one, other = capacity[0], capacity[1]
+    first, second = (one - free[0]) * SHARE // (one or 1), (other - free[1]) * SHARE // (other or 1)
+    return first if first > second else second

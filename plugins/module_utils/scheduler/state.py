@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any, NamedTuple
 
 from .grants import Grant, give_back, take
@@ -81,11 +82,16 @@ class Places(dict[str, dict[Slot, Node]]):
         super().__init__({name: {} for name in names})
         self.names, self.by_name = names, by_name
         self.whole: dict[str, Group] = {}
+        self.positions: dict[str, list[int]] = {}  # of those seated whole: hosts by slot
 
-    def seat(self, name: str, group: Group) -> None:
-        """Place all replicas of a service that has none."""
+    def seat(self, name: str, group: Group, positions: list[int]) -> None:
+        """Place all replicas of a service that has none. positions: of their hosts."""
         del self[name]
-        self.whole[name] = group
+        self.whole[name], self.positions[name] = group, positions
+
+    def any(self, name: str) -> bool:
+        """True if the service is there and has a replica."""
+        return name in self.whole or (name in self and bool(self[name]))
 
     def __missing__(self, name: str) -> dict[Slot, Node]:
         """Open one service."""
@@ -111,10 +117,9 @@ class Counts(dict[str, dict[int, int]]):
 
     def __missing__(self, name: str) -> dict[int, int]:
         """Count one service."""
-        found: dict[int, int] = {}
-        for node in self.places[name].values():
-            found[node.index] = found.get(node.index, 0) + 1
-        self[name] = found
+        whole = name in self.places.whole
+        at = self.places.positions[name] if whole else [node.index for node in self.places[name].values()]
+        self[name] = found = dict(Counter(at))
         return found
 
 
@@ -158,7 +163,7 @@ class State:
         node.share = share
 
     def occupy(self, service: Service, slot: Slot, node: Node) -> None:
-        """place() without the host's dominant share: measure() must follow."""
+        """place() without the host's dominant share: seats.use() finds that."""
         counts, at = self.counts[service.name], node.index
         counts[at] = counts.get(at, 0) + 1
         self.places[service.name][slot] = node
@@ -168,11 +173,6 @@ class State:
         free = node.free
         for dimension, amount in service.demands:
             free[dimension] -= amount
-
-    def measure(self) -> None:
-        """Find the dominant share of every host anew."""
-        for node in self.nodes:
-            node.share = share_of(node)
 
     def seat(self, service: Service, slot: Slot, node: Node) -> None:
         """Count one replica as running on a host without using anything of it (hosts that are unknown)."""

@@ -37,9 +37,7 @@ def settle(state: State, rules: Rules) -> None:
                 gone = set() if left is None else set(group.hosts).difference(left.hosts)
                 entries = [held for held in state.request.current.of(name) if held.node not in gone]
                 _seat(rules, service, entries, claims, crowded)
-    seats.use()
-    state.measure()
-    crowded.update(node.name for node in state.nodes if min(node.free) < 0)
+    crowded |= seats.use()
     if crowded:
         _reopen(state, crowded, claims)
     refused = _admit(state, rules, claims)

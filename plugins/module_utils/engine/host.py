@@ -10,8 +10,9 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ..network.names import DEVICES
+
 TCP_LISTEN, UDP_UNCONNECTED = "0A", "07"
-OWN_DEVICES = ("stw0", "stwvx", "stwlb", "stwwg")
 Port = tuple[str, int, str]
 
 
@@ -87,7 +88,7 @@ def networks(proc: str = "/proc") -> list[dict[str, str]]:
     found = []
     for line in _lines(os.path.join(proc, "net/route"))[1:]:
         fields = line.split()
-        if len(fields) < 8 or fields[0].startswith(OWN_DEVICES) or fields[2] != "00000000" or fields[7] == "00000000":
+        if len(fields) < 8 or fields[0].startswith(DEVICES) or fields[2] != "00000000" or fields[7] == "00000000":
             continue
         base, mask = _address(fields[1]), _address(fields[7])
         cidr = str(ipaddress.IPv4Network(f"{base}/{mask}", strict=False))

@@ -4,18 +4,14 @@
 
 from __future__ import annotations
 
-import ast
-import importlib.util
-import io
 import os
 import subprocess
-import zipfile
-from typing import Any
 
 from ..discovery import given as held
 from ..engine import files
 from ..errors import Problem, StowageError
 from ..network.host import apply_ports
+from ..programs import program
 from . import watch
 
 PROGRAM = "/usr/local/lib/stowage/stowage-health.pyz"
@@ -34,15 +30,13 @@ RestartSec=2
 [Install]
 WantedBy=multi-user.target
 """
-MAIN = "import sys\n\nfrom stowage.health.watch import main\n\nsys.exit(main(sys.argv[1:]))\n"
-STAMP = (1980, 1, 1, 0, 0, 0)
 
 
 def present(check: bool = False) -> list[str]:
     """Have program and unit there and running; one line per change. Raises StowageError (STW-HEALTH)."""
     if not os.path.isdir(SYSTEMD):
         return []  # nobody to run it: such a host is a container of somebody's tests
-    wanted = {PROGRAM: program(), UNIT_PATH: UNIT_TEXT.encode()}
+    wanted = {PROGRAM: program(watch.__name__), UNIT_PATH: UNIT_TEXT.encode()}
     changes = [f"write {path}" for path, data in wanted.items() if files.read(path) != data]
     runs = not _systemctl("is-enabled", UNIT, ask=True) and not _systemctl("is-active", UNIT, ask=True)
     if check:
@@ -77,59 +71,6 @@ def absent(check: bool = False) -> list[str]:
     if os.path.isdir(SYSTEMD):
         _systemctl("daemon-reload")
     return [f"remove {path}" for path in there]
-
-
-def program() -> bytes:
-    """The program as one zip file that Python runs: the watch and what it imports. The same sources, the same bytes."""
-    base = __name__.rpartition(".health.")[0]
-    sources = {"__main__.py": MAIN, "stowage/__init__.py": ""}
-    for name, text in _closure(base, watch.__name__).items():
-        relative = name[len(base) + 1 :].replace(".", "/")
-        sources[f"stowage/{relative}.py"] = text
-        sources.setdefault(f"stowage/{relative.rpartition('/')[0]}/__init__.py".replace("//", "/"), "")
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-        for path in sorted(sources):
-            archive.writestr(zipfile.ZipInfo(path, STAMP), sources[path])
-    return file.getvalue()
-
-
-def _closure(base: str, first: str) -> dict[str, str]:
-    """{module: source} of a module and of all that it imports from this collection, without packages' own files."""
-    found: dict[str, str] = {}
-    waiting = [first]
-    while waiting:
-        name = waiting.pop()
-        if name in found:
-            continue
-        found[name] = source(name)
-        for node in ast.walk(ast.parse(found[name])):
-            if isinstance(node, ast.ImportFrom) and node.level:
-                waiting += _imported(name, node, base)
-    return found
-
-
-def _imported(name: str, node: ast.ImportFrom, base: str) -> list[str]:
-    package = name.split(".")[: -node.level]
-    module = ".".join([*package, *([node.module] if node.module else [])])
-    if _is_module(module):
-        return [module]
-    if not module.startswith(base):
-        return []
-    return [f"{module}.{alias.name}" for alias in node.names if _is_module(f"{module}.{alias.name}")]
-
-
-def _is_module(name: str) -> bool:
-    spec = importlib.util.find_spec(name)
-    return spec is not None and spec.submodule_search_locations is None
-
-
-def source(name: str) -> str:
-    """A module's source, also from a zip file, or from Ansible's own loader, which gives bytes."""
-    spec = importlib.util.find_spec(name)
-    loader: Any = spec.loader if spec else None
-    text = loader.get_source(name)
-    return text.decode("utf-8") if isinstance(text, bytes) else str(text)
 
 
 def _systemctl(*arguments: str, ask: bool = False) -> bool:

@@ -9,9 +9,11 @@ import json
 import os
 import subprocess
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Union
 
+from ..programs import program
 from . import converge
+from .names import DEVICES
 from .tables import base_table
 
 SCRIPT = "/usr/local/lib/stowage/stowage-net"
@@ -40,11 +42,10 @@ UNMANAGED = {
     "/etc/systemd/network/05-stowage.network": "[Match]\nName=stw*\n\n[Link]\nUnmanaged=yes\n",
     "/etc/NetworkManager/conf.d/05-stowage.conf": "[keyfile]\nunmanaged-devices=interface-name:stw*\n",
 }
-OURS = (converge.VXLAN, converge.BRIDGE, converge.EVPN, *converge.LOOP)
 # What a policy may need of the base table; hosts that were prepared before there was such a thing lack it.
 NEWER = ("set inside", "chain sourced")
 OLDER = "the host's network is of an older version: run stowage.fleet.bootstrap"
-File = tuple[str, int]
+File = tuple[Union[str, bytes], int]
 
 
 def claim(path: str = converge.STATE) -> dict[str, Any] | None:
@@ -127,7 +128,7 @@ def _our_route(route: Mapping[str, Any], me: Mapping[str, Any]) -> bool:
 
 def ours(device: Any) -> bool:
     """True for devices that this product made."""
-    return str(device).startswith(OURS)
+    return str(device).startswith(DEVICES)
 
 
 def _add(found: dict[str, dict[str, str]], text: str, kind: str, what: str) -> None:
@@ -141,8 +142,7 @@ def _add(found: dict[str, dict[str, str]], text: str, kind: str, what: str) -> N
 
 
 def files(state: Mapping[str, Any]) -> dict[str, File]:
-    """{path: (text, mode)} of everything that is installed, in the order it must be written."""
-    python = "/usr/bin/python3"
+    """{path: (content, mode)} of everything that is installed, in the order it must be written."""
     table = {key: value for key, value in state.items() if key not in ("name", "native")}
     held = {"schema": 1, "node": state["name"], "table": table}
     if state.get("native"):
@@ -150,7 +150,7 @@ def files(state: Mapping[str, Any]) -> dict[str, File]:
     wanted: dict[str, File] = {
         converge.STATE: (json.dumps(held, sort_keys=True, indent=1) + "\n", 0o644),
         converge.BASE: (base_table(state), 0o644),
-        SCRIPT: (f"#!{python}\n{_source()}", 0o755),
+        SCRIPT: (program(converge.__name__, b"#!/usr/bin/python3\n"), 0o755),
     }
     if os.path.isdir(SYSTEMD):
         wanted[UNIT_PATH] = (UNIT_TEXT, 0o644)
@@ -161,26 +161,19 @@ def files(state: Mapping[str, Any]) -> dict[str, File]:
     return wanted
 
 
-def _source() -> str:
-    """This collection's converge.py, also when it was imported from a zip file."""
-    loader: Any = converge.__spec__.loader if converge.__spec__ else None
-    source = loader.get_source(converge.__name__)
-    # Ansible's own loader, on the controller, gives bytes.
-    return source.decode("utf-8") if isinstance(source, bytes) else str(source)
-
-
 def write(wanted: Mapping[str, File], check: bool) -> list[str]:
     """Write the files that differ, each whole or not at all; return their paths."""
     changed = []
-    for path, (text, mode) in wanted.items():
-        if _read(path) == (text, mode):
+    for path, (content, mode) in wanted.items():
+        data = content.encode("utf-8") if isinstance(content, str) else content
+        if _read(path) == (data, mode):
             continue
         changed.append(path)
         if not check:
             os.makedirs(os.path.dirname(path), exist_ok=True)
             draft = f"{path}.stowage-new"
-            with open(draft, "w", encoding="utf-8") as file:
-                file.write(text)
+            with open(draft, "wb") as file:
+                file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
             os.chmod(draft, mode)
@@ -188,9 +181,9 @@ def write(wanted: Mapping[str, File], check: bool) -> list[str]:
     return changed
 
 
-def _read(path: str) -> File | None:
+def _read(path: str) -> tuple[bytes, int] | None:
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+        with open(path, "rb") as file:
             return file.read(), os.stat(path).st_mode & 0o7777
     except OSError:
         return None
@@ -282,15 +275,16 @@ def policy_applied(text: str) -> bool:
     return not (_fixed(script, None, check=True) or converge.load_table("inet", "stowage", base + script, check=True))
 
 
-def _fixed(script: str, before: File | None, check: bool) -> list[str]:
+def _fixed(script: str, before: tuple[bytes, int] | None, check: bool) -> list[str]:
     """Bridges and routes of fixed addresses, where there are any or were before: most fleets have none."""
-    had = before is not None and f"\n{converge.FIXED}" in before[0]
+    had = before is not None and f"\n{converge.FIXED}".encode() in before[0]
     state = converge.load_state() if had or converge.fixed(script) else None
     return converge.converge_fixed(state, script, check) if state else []
 
 
 def _base() -> str:
     found = _read(converge.BASE)
-    if found and "chain judged" not in found[0]:
+    text = found[0].decode("utf-8", "surrogateescape") if found else ""
+    if text and "chain judged" not in text:
         raise converge.NetworkError(OLDER)
-    return found[0] if found else ""
+    return text

@@ -6,7 +6,7 @@ import json
 
 import pytest
 from ansible_collections.stowage.fleet.plugins.module_utils.errors import StowageError
-from ansible_collections.stowage.fleet.plugins.module_utils.network import converge, fixed
+from ansible_collections.stowage.fleet.plugins.module_utils.network import bridges, converge, fixed, kernel
 from ansible_collections.stowage.fleet.plugins.module_utils.network.api import allocate, base_table, model, policy_table
 from ansible_collections.stowage.fleet.plugins.module_utils.network.blocks import fixed_bridge, fixed_network
 from fake_fleet import FakeFleet, compiled
@@ -114,8 +114,8 @@ def test_a_gratuitous_answer_is_one(monkeypatch):
     held = {"family": "inet", "local": "10.5.0.1", "prefixlen": 24}
     other = {"family": "inet6", "local": "fe80::1", "prefixlen": 64}
     listing = json.dumps([{"ifname": "stw0ab", "address": "02:42:00:00:00:01", "addr_info": [held, other]}])
-    monkeypatch.setattr(converge, "run", lambda *_argv: listing)
-    monkeypatch.setattr(converge.socket, "socket", Socket)
+    monkeypatch.setattr(kernel, "run", lambda *_argv: listing)
+    monkeypatch.setattr(bridges.socket, "socket", Socket)
     converge.announce(["10.5.0.10", "10.6.0.1"])
     assert frames[0] == ("stw0ab", 0)
     mac, ip = "024200000001", "0a05000a"

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
+from ansible_collections.stowage.fleet.plugins.module_utils import programs
 from ansible_collections.stowage.fleet.plugins.module_utils.network import converge, host
 from ansible_collections.stowage.fleet.plugins.module_utils.network.api import NetworkError, allocate, claim
 
@@ -65,7 +67,7 @@ def test_a_damaged_claim_is_said_so(tmp_path, text):
 def test_the_installed_script_stands_alone(written):
     root, _files = written
     script = root / "usr/local/lib/stowage/stowage-net"
-    assert script.read_text().startswith("#!/usr/bin/python3\n")
+    assert script.read_bytes().startswith(b"#!/usr/bin/python3\n")
     assert script.stat().st_mode & 0o777 == 0o755
     # -I -S: neither this repository nor any installed package is in reach.
     done = subprocess.run(
@@ -81,13 +83,20 @@ def test_the_state_is_complete_json(written):
 
 
 @pytest.mark.parametrize("kind", [str, str.encode])
-def test_the_script_is_the_source_whatever_the_loader_gives(monkeypatch, state, kind):
+def test_the_script_is_the_source_whatever_the_loader_gives(monkeypatch, kind):
     """Ansible's loader on the controller gives bytes, a zip file gives text."""
 
     class Loader:
         def get_source(self, name):
-            assert name == converge.__name__
+            assert name == "stowage_tried.thing"
             return kind("# source\n")
 
-    monkeypatch.setattr(converge.__spec__, "loader", Loader())
-    assert host.files(state)[host.SCRIPT] == ("#!/usr/bin/python3\n# source\n", 0o755)
+    spec = SimpleNamespace(loader=Loader(), submodule_search_locations=None)
+    monkeypatch.setattr(programs.importlib.util, "find_spec", lambda name: spec)
+    assert programs.source("stowage_tried.thing") == "# source\n"
+
+
+def test_a_program_is_the_same_bytes_each_time(state):
+    first, second = (host.files(state)[host.SCRIPT] for _time in range(2))
+    assert first == second
+    assert len(first[0]) < 60000

@@ -1,0 +1,153 @@
+# Copyright: Stowage contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The devices that are ours, their addresses and sysctls."""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import os
+from typing import Any
+
+from .kernel import Change, NetworkError, read, run, set_sysctls, sysctl
+from .names import BRIDGE, LOOP, LOOP_MAC, VXLAN
+from .state import State, load_state, own
+
+
+def device_changes(state: State) -> list[Change]:
+    """stwvx0 and stw0. The bridge exists before Docker, which adopts it, so that names are served from the start."""
+    me, mtu = own(state), state["mtu"]
+    csum = "noudpcsum" if ":" not in me["address"] else ""
+    vxlan = f"type vxlan id {state['vni']} local {me['address']} dstport {state['port']} nolearning {csum}"
+    wanted = {"id": state["vni"], "port": state["port"], "learning": False, "udp_csum": bool(":" in me["address"])}
+    wanted["local6" if ":" in me["address"] else "local"] = me["address"]
+    changes = []
+    found = next(iter(read("ip", "-d", "link", "show", "dev", VXLAN)), None)
+    if found is not None and _differs(found, "vxlan", wanted):
+        changes.append(Change(f"remove device {VXLAN} ({_differs(found, 'vxlan', wanted)})", "ip", f"link del {VXLAN}"))
+        found = None
+    if found is None:
+        line = f"link add {VXLAN} address {me['mac']} mtu {mtu} {vxlan}"
+        changes.append(Change(f"add device {VXLAN}", "ip", line))
+    elif found.get("address") != me["mac"]:
+        changes.append(Change(f"set MAC of {VXLAN}", "ip", f"link set {VXLAN} address {me['mac']}"))
+    changes += level(found, VXLAN, mtu)
+    bridge = next(iter(read("ip", "-d", "link", "show", "dev", BRIDGE)), None)
+    if bridge is None:
+        packed = ipaddress.IPv4Address(me["gateway"]).packed
+        mac = "02:42:" + ":".join(f"{octet:02x}" for octet in packed)
+        line = f"link add {BRIDGE} address {mac} type bridge nf_call_iptables 1"
+        changes.append(Change(f"add device {BRIDGE}", "ip", line))
+        # Set, not given at birth: a bridge falls back to 1500 when its last port leaves, unless somebody set it.
+        changes.append(Change(f"set MTU of {BRIDGE}", "ip", f"link set {BRIDGE} mtu {mtu}"))
+    elif bridge.get("linkinfo", {}).get("info_kind") != "bridge":
+        raise NetworkError(f"device {BRIDGE} exists and is not a bridge")
+    elif bridge["linkinfo"].get("info_data", {}).get("nf_call_iptables") != 1:
+        line = f"link set {BRIDGE} type bridge nf_call_iptables 1"
+        changes.append(Change(f"have traffic inside {BRIDGE} filtered", "ip", line))
+    return changes + level(bridge, BRIDGE, mtu) + _loop_changes(state)
+
+
+def _loop_changes(state: State) -> list[Change]:
+    """A pair of devices with one MAC and without ARP: what is routed into the first one is received from the second."""
+    changes = []
+    one, other = LOOP
+    found = [next(iter(read("ip", "-d", "link", "show", "dev", device)), None) for device in LOOP]
+    kinds = [link.get("linkinfo", {}).get("info_kind") for link in found if link]
+    if not state.get("vips") or kinds != ["veth", "veth"]:
+        gone = [Change(f"remove device {name}", "ip", f"link del {name}") for name, link in zip(LOOP, found) if link]
+        changes += gone[:1] if kinds == ["veth", "veth"] else gone
+        found = [None, None]
+    if not state.get("vips"):
+        return changes
+    if found[0] is None:
+        ends = f"{one} address {LOOP_MAC} type veth peer name {other} address {LOOP_MAC}"
+        changes.append(Change(f"add devices {one} and {other}", "ip", f"link add {ends}"))
+    for device, link in zip(LOOP, found):
+        if link is None or "NOARP" not in link.get("flags", []):
+            changes.append(Change(f"set {device} arp off", "ip", f"link set {device} arp off"))
+        if link is not None and link.get("address") != LOOP_MAC:
+            changes.append(Change(f"set MAC of {device}", "ip", f"link set {device} address {LOOP_MAC}"))
+        changes += level({**(link or {"flags": []}), "mtu": (link or {}).get("mtu")}, device, state["mtu"])
+    return changes
+
+
+def _differs(found: dict[str, Any], kind: str, wanted: dict[str, Any]) -> str:
+    """The first immutable thing that differs, or nothing."""
+    info = found.get("linkinfo", {})
+    if info.get("info_kind") != kind:
+        return f"kind {info.get('info_kind')}"
+    data = info.get("info_data", {})
+    for key, value in wanted.items():
+        if data.get(key) != value:
+            return f"{key} {data.get(key)}, not {value}"
+    return ""
+
+
+def level(found: dict[str, Any] | None, device: str, mtu: int) -> list[Change]:
+    """MTU and up, each only where it differs: setting an attribute again has side effects."""
+    changes = []
+    if found is not None and found.get("mtu") != mtu:
+        changes.append(Change(f"set MTU of {device} {found.get('mtu')} -> {mtu}", "ip", f"link set {device} mtu {mtu}"))
+    if found is None or "UP" not in found.get("flags", []):
+        changes.append(Change(f"set {device} up", "ip", f"link set {device} up"))
+    return changes
+
+
+def address_changes(state: State) -> list[Change]:
+    """The VTEP address on stwvx0 (and no other), the gateway on stw0, and on stwlb1 the one that no service gets.
+
+    The kernel takes nothing from a device without an address where it checks the way back.
+    """
+    me = own(state)
+    gateway = f"{me['gateway']}/{me['block'].split('/')[1]}"
+    changes = []
+    places = [(VXLAN, f"{me['vtep']}/32", True), (BRIDGE, gateway, False)]
+    places += [(LOOP[1], f"{state['vips'].split('/')[0]}/32", True)] if state.get("vips") else []
+    for device, wanted, alone in places:
+        links = read("ip", "-4", "addr", "show", "dev", device)
+        found = {f"{a['local']}/{a['prefixlen']}" for link in links for a in link.get("addr_info", [])}
+        if wanted not in found:
+            changes.append(Change(f"add address {wanted} on {device}", "ip", f"addr add {wanted} dev {device}"))
+        for stranger in sorted(found - {wanted}) if alone else []:
+            changes.append(Change(f"remove address {stranger} on {device}", "ip", f"addr del {stranger} dev {device}"))
+    return changes
+
+
+def sysctl_changes(state: State, check: bool) -> list[str]:
+    """Forwarding on; our devices loose on the return path; what localhost sends to a published port may leave."""
+    wanted = {"net/ipv4/ip_forward": "1", f"net/ipv6/conf/{VXLAN}/disable_ipv6": "1"}
+    for device in (VXLAN, BRIDGE):
+        conf = f"net/ipv4/conf/{device}"
+        wanted.update({f"{conf}/rp_filter": "2", f"{conf}/send_redirects": "0", f"{conf}/route_localnet": "1"})
+    for device in LOOP if state.get("vips") else ():
+        wanted[f"net/ipv4/conf/{device}/rp_filter"] = "2"
+        wanted[f"net/ipv6/conf/{device}/disable_ipv6"] = "1"
+    for device in state.get("native", ()):
+        wanted[f"net/ipv4/conf/{device}/route_localnet"] = "1"
+        if "1" in (sysctl(f"net/ipv4/conf/{name}/rp_filter") for name in ("all", device)):
+            wanted[f"net/ipv4/conf/{device}/rp_filter"] = "2"  # a way back may be another than the way there
+    return set_sysctls(wanted, check)
+
+
+def release(check: bool) -> list[str]:
+    """Nothing from localhost leaves by the host's own devices any more: our table no longer guards that."""
+    try:
+        devices = (load_state() or {}).get("native", [])
+    except NetworkError:
+        return []
+    keys = [f"net/ipv4/conf/{device}/route_localnet" for device in devices]
+    wrong = [key for key in keys if sysctl(key) == "1"]
+    for key in [] if check else wrong:
+        with open(f"/proc/sys/{key}", "w", encoding="ascii") as file:
+            file.write("0")
+    return [f"set sysctl {key.replace('/', '.')} 1 -> 0" for key in wrong]
+
+
+def filter_bridges() -> None:
+    """Have the kernel's part that shows bridged packets to nft: it may be a module that nobody loaded yet."""
+    if not os.path.isdir("/proc/sys/net/bridge"):
+        with contextlib.suppress(NetworkError):
+            run("modprobe", "br_netfilter")
+    if not os.path.isdir("/proc/sys/net/bridge"):
+        raise NetworkError("the kernel has no br_netfilter: containers of one host could not be kept apart")

@@ -10,6 +10,7 @@ export STOWAGE_DATA
 LAB_TESTS := \
   test-stacks \
   test-network \
+  test-destroy \
   test-rollout \
   test-ingress \
   test-data \
@@ -69,6 +70,9 @@ test-ingress: tools  ## On a lab: certificates rotated under load, two ingress h
 
 test-network: tools  ## On a lab: networks, addresses, services, policy, a change of mode under traffic (20 minutes)
 	STOWAGE_LONG=1 scripts/lab-test $(VENV) tests/lab/test_network*.py tests/lab/test_policy*.py
+
+test-destroy: tools  ## On a lab of its own: a fleet is taken off its hosts, and nothing is left behind (4 minutes)
+	STOWAGE_LONG=1 scripts/lab-test $(VENV) tests/lab/test_destroy.py
 
 test-data: tools  ## On a lab: pinned volumes stay, and move without losing a row; backup, restore, configuration (15 minutes)
 	STOWAGE_LONG=1 scripts/lab-test $(VENV) tests/lab/test_volumes.py tests/lab/test_volumes_shared.py tests/lab/test_configuration.py tests/lab/test_backup.py

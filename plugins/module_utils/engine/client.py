@@ -229,6 +229,14 @@ class Engine:
         """Create a named volume."""
         self._call(self._api.create_volume, name, driver=driver, driver_opts=options, labels=labels)
 
+    def remove_volume(self, name: str) -> None:
+        """Remove a volume and its data; none there is fine."""
+        try:
+            self._call(self._api.remove_volume, name)
+        except EngineError as error:
+            if error.status != 404:
+                raise
+
     def _call(self, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         from docker.errors import APIError, DockerException  # noqa: PLC0415
         from requests.exceptions import ConnectionError as ConnectionLost  # noqa: PLC0415

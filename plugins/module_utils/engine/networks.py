@@ -24,11 +24,20 @@ def networks(api: Api) -> dict[str, list[str]]:
     """{Docker network: [its subnets]} of every network but ours."""
     found = {}
     for entry in _call(api.networks):
-        options = entry.get("Options") or {}
-        if entry["Name"] != NAME and not str(options.get(f"{PREFIX}bridge.name")).startswith(BRIDGE):
+        if not _ours(entry):
             configs = (entry.get("IPAM") or {}).get("Config") or []
             found[str(entry["Name"])] = [str(config["Subnet"]) for config in configs if config.get("Subnet")]
     return found
+
+
+def own(api: Api) -> list[dict[str, Any]]:
+    """Our networks, as `GET /networks` lists them."""
+    return [entry for entry in _call(api.networks) if _ours(entry)]
+
+
+def _ours(entry: Mapping[str, Any]) -> bool:
+    bridge = (entry.get("Options") or {}).get(f"{PREFIX}bridge.name")
+    return entry["Name"] == NAME or str(bridge).startswith(BRIDGE)
 
 
 def docker_networks() -> dict[str, list[str]] | None:

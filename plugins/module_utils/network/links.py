@@ -6,12 +6,14 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+import json
 import os
+from collections.abc import Collection
 from typing import Any
 
 from .kernel import Change, NetworkError, read, run, set_sysctls, sysctl
-from .names import BRIDGE, LOOP, LOOP_MAC, VXLAN
-from .state import State, load_state, own
+from .names import BRIDGE, LOOP, LOOP_MAC, SYSCTLS, VXLAN
+from .state import State, own
 
 
 def device_changes(state: State) -> list[Change]:
@@ -123,25 +125,56 @@ def sysctl_changes(state: State, check: bool) -> list[str]:
     for device in LOOP if state.get("vips") else ():
         wanted[f"net/ipv4/conf/{device}/rp_filter"] = "2"
         wanted[f"net/ipv6/conf/{device}/disable_ipv6"] = "1"
+    foreign = _foreign_sysctls(state)
+    done = release(check, set(foreign))
+    if not check:
+        _remember(foreign)
+    return done + set_sysctls({**wanted, **foreign}, check)
+
+
+def _foreign_sysctls(state: State) -> dict[str, str]:
+    """What devices that are not ours need where containers' packets travel on them."""
+    before, wanted = _remembered(), {}
     for device in state.get("native", ()):
         wanted[f"net/ipv4/conf/{device}/route_localnet"] = "1"
-        if "1" in (sysctl(f"net/ipv4/conf/{name}/rp_filter") for name in ("all", device)):
-            wanted[f"net/ipv4/conf/{device}/rp_filter"] = "2"  # a way back may be another than the way there
-    return set_sysctls(wanted, check)
+        key = f"net/ipv4/conf/{device}/rp_filter"
+        if key in before or "1" in (sysctl("net/ipv4/conf/all/rp_filter"), sysctl(key)):
+            wanted[key] = "2"  # a way back may be another than the way there
+    return wanted
 
 
-def release(check: bool) -> list[str]:
-    """Nothing from localhost leaves by the host's own devices any more: our table no longer guards that."""
+def _remembered() -> dict[str, str]:
     try:
-        devices = (load_state() or {}).get("native", [])
-    except NetworkError:
-        return []
-    keys = [f"net/ipv4/conf/{device}/route_localnet" for device in devices]
-    wrong = [key for key in keys if sysctl(key) == "1"]
-    for key in [] if check else wrong:
-        with open(f"/proc/sys/{key}", "w", encoding="ascii") as file:
-            file.write("0")
-    return [f"set sysctl {key.replace('/', '.')} 1 -> 0" for key in wrong]
+        with open(SYSCTLS, encoding="ascii") as file:
+            found = json.load(file)
+    except (OSError, ValueError):
+        return {}
+    return {str(key): str(value) for key, value in found.items()} if isinstance(found, dict) else {}
+
+
+def _remember(wanted: dict[str, str]) -> None:
+    """Keep what these sysctls were before the first time."""
+    before = _remembered()
+    new = {key: sysctl(key) for key in wanted if key not in before and sysctl(key)}
+    if new:
+        _write_sysctls({**before, **new})
+
+
+def _write_sysctls(values: dict[str, str]) -> None:
+    os.makedirs(os.path.dirname(SYSCTLS), exist_ok=True)
+    with open(f"{SYSCTLS}.new", "w", encoding="ascii") as file:
+        json.dump(values, file, sort_keys=True)
+    os.replace(f"{SYSCTLS}.new", SYSCTLS)
+
+
+def release(check: bool, but: Collection[str] = ()) -> list[str]:
+    """Give sysctls of devices that are not ours back what they were, but for those that are needed."""
+    before = _remembered()
+    gone = {key: value for key, value in before.items() if key not in but}
+    done = set_sysctls({key: value for key, value in gone.items() if sysctl(key)}, check)
+    if gone and not check:
+        _write_sysctls({key: value for key, value in before.items() if key in but})
+    return done
 
 
 def filter_bridges() -> None:

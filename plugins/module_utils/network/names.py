@@ -10,6 +10,8 @@ PORTS = "/var/lib/stowage/ports.nft"
 POLICY = "/var/lib/stowage/policy.nft"
 # Exists once a policy was delivered: without its file no container may then talk to another.
 POLICED = "/etc/stowage/policed"
+# Sysctls of devices that are not ours, as they were before: {path below /proc/sys: value}.
+SYSCTLS = "/etc/stowage/sysctls.json"
 RUN = "/run/stowage"
 VXLAN = "stwvx0"
 BRIDGE = "stw0"

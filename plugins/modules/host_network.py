@@ -15,12 +15,16 @@ description:
     routes, neighbours, forwarding entries, sysctls, the nftables table C(inet stowage), the Docker network
     C(stowage) - and installs a unit that does the same before Docker starts at boot.
   - With O(state=absent) it removes all of that.
+  - With O(state=probed) it sends echo requests of full size, which may not be fragmented, to other hosts, by their own
+    addresses and through the tunnel, and fails (C(STW-MTU)) with path and size where large packets are lost. Ways on
+    which nothing comes back are warnings. It changes nothing.
+  - With O(state=status) it tells the claim, what differs, the ways, the sessions, and what a firewall lacks.
   - It touches nothing that is not the fleet's. Only what differs is changed, and every changed object is named.
 options:
   state:
     description: What to do.
     type: str
-    choices: [observed, present, absent]
+    choices: [observed, present, absent, probed, status]
     default: present
   name:
     description: Name of this host in the fleet. Required for O(state=present).
@@ -68,6 +72,10 @@ EXAMPLES = r"""
     name: "{{ inventory_hostname }}"
     table: "{{ __network_planned.table }}"
 
+- name: Look for ways that lose large packets
+  stowage.fleet.host_network:
+    state: probed
+
 - name: Remove everything the fleet's network put on the host
   stowage.fleet.host_network:
     state: absent
@@ -110,6 +118,30 @@ networks:
   returned: when O(state=observed)
   type: list
   elements: dict
+ways:
+  description: Ways to other hosts. C(underlay) and C(tunnel) are the largest underlay packets that came back, in bytes.
+  returned: when O(state) is V(probed) or V(status)
+  type: list
+  elements: dict
+  sample: [{to: n2, address: 192.0.2.12, wanted: 1500, underlay: 1500, tunnel: 1500, ms: 0.21}]
+claim:
+  description: This host's entry of the fleet table; null if it holds none.
+  returned: when O(state=status)
+  type: dict
+drift:
+  description: What O(state=present) would change, one line each.
+  returned: when O(state=status)
+  type: list
+  elements: str
+health:
+  description: BGP sessions, as M(stowage.fleet.host_frr) tells them; empty where the mode has none.
+  returned: when O(state=status)
+  type: dict
+firewall:
+  description: Commands that firewalld or ufw still have to be told.
+  returned: when O(state=status)
+  type: list
+  elements: str
 problems:
   description: Why it refused, as C(code), C(place), C(reason) and C(fix).
   returned: on refusal
@@ -122,16 +154,19 @@ from ansible_collections.stowage.fleet.plugins.module_utils.engine import networ
 from ansible_collections.stowage.fleet.plugins.module_utils.engine.client import EngineError
 from ansible_collections.stowage.fleet.plugins.module_utils.errors import Problem, StowageError, raise_all
 from ansible_collections.stowage.fleet.plugins.module_utils.network import (
+    advice,
     blocks,
     converge,
     frr_host,
     host,
+    paths,
+    probe,
     settings,
     tables,
 )
 
 ARGUMENTS = {
-    "state": {"type": "str", "choices": ["observed", "present", "absent"], "default": "present"},
+    "state": {"type": "str", "choices": ["observed", "present", "absent", "probed", "status"], "default": "present"},
     "name": {"type": "str"},
     "address": {"type": "str", "default": ""},
     "table": {"type": "dict"},
@@ -167,7 +202,8 @@ def present(module: AnsibleModule) -> dict:
     if module.params["engine"]:
         made, warnings = _docker_network(state, entry, check, docker is None)
         changes += made
-    return {"changed": bool(changes), "changes": changes, "warnings": warnings}
+    told = advice.sentence(advice.advice(state))
+    return {"changed": bool(changes), "changes": changes, "warnings": warnings + [told] * bool(told)}
 
 
 def _docker_network(state: dict, entry: dict, check: bool, silent: bool) -> tuple:
@@ -191,6 +227,38 @@ def absent(module: AnsibleModule) -> dict:
     return {"changed": bool(changes), "changes": changes}
 
 
+def probed(_module: AnsibleModule) -> dict:
+    """How the ways to the other hosts are; a black hole is a failure."""
+    state = converge.load_state()
+    if state is None:
+        return {"changed": False, "ways": []}
+    me, ways = converge.own(state), probe.ways(state)
+    raise_all(paths.problems(state["name"], ways, blocks.overhead(me["address"])))
+    return {"changed": False, "ways": ways, "warnings": paths.warnings(state["name"], ways, state["port"])}
+
+
+def status(_module: AnsibleModule) -> dict:
+    """Everything a status shows; what cannot be told is what is wrong."""
+    state = converge.load_state()
+    if state is None:
+        return {"changed": False, "claim": None, "drift": [], "ways": [], "health": {}, "firewall": []}
+    try:
+        drift = [f"write {path}" for path in host.write(host.files(state), check=True)]
+        drift += converge.converge(state, tables.base_table(state), check=True)
+        drift += host.enable_unit(False, check=True)
+        drift += frr_host.apply(state, check=True) if "bgp" in state else []
+    except (converge.NetworkError, OSError) as error:
+        drift = [f"cannot be told: {error}"]
+    return {
+        "changed": False,
+        "claim": {**converge.own(state), "mtu": state["mtu"]},
+        "drift": drift,
+        "ways": probe.ways(state),
+        "health": frr_host.bgp_health(state),
+        "firewall": advice.advice(state),
+    }
+
+
 def main() -> None:
     """Parse, call, report."""
     module = AnsibleModule(
@@ -198,7 +266,8 @@ def main() -> None:
         required_if=[("state", "present", ("name", "table"))],
         supports_check_mode=True,
     )
-    work = {"observed": observed, "present": present, "absent": absent}[module.params["state"]]
+    states = {"observed": observed, "present": present, "absent": absent, "probed": probed, "status": status}
+    work = states[module.params["state"]]
     try:
         result = work(module)
     except (converge.NetworkError, EngineError, OSError) as error:

@@ -15,6 +15,17 @@ options:
     description: Name under which the observations were registered.
     type: str
     default: stowage_observed
+  view:
+    description:
+      - What is shown - V(services), or V(network), which is hosts, blocks, ways between them, sessions, drift, and
+        who may reach whom.
+    type: str
+    choices: [services, network]
+    default: services
+  network:
+    description: Name under which the results of M(stowage.fleet.host_network) with C(state=status) were registered.
+    type: str
+    default: stowage_network_told
   save_to:
     description: File to save the status in, as JSON.
     type: path
@@ -32,7 +43,9 @@ EXAMPLES = r"""
 
 RETURN = r"""
 status:
-  description: Services with wanted, running and healthy tasks; nodes; locks.
+  description:
+    - Services with wanted, running and healthy tasks; nodes; locks.
+    - With O(view=network) also C(network), described in docs/network.md; its C(picture) is SVG text.
   returned: success
   type: dict
 """

@@ -13,7 +13,7 @@ from typing import Any
 
 from ..errors import Problem, StowageError, raise_all, show
 from . import bgp, blocks
-from .settings import as_address, as_network, check, overlaps, settings
+from .settings import RANGES, as_address, as_network, check, overlaps, settings
 from .vips import kept_range, vip_range
 
 HOST_NAME = re.compile(r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$")
@@ -251,5 +251,11 @@ def _mtu(
             reason = f"{wanted['mtu']} is more than {limit}: host {host} has {mtus[host]}, VXLAN takes {extra}"
             problems.append(Problem("STW-MTU", "stowage_network.mtu", reason, f"use at most {limit}"))
         return int(wanted["mtu"])
+    least = RANGES["mtu"][0]
+    if limit < least:
+        reason = f"has {limit + extra} on its device: containers would have {limit}, less than {least}"
+        problems.append(
+            Problem("STW-MTU", f"host {host}", reason, "give its device a larger MTU, or set another address")
+        )
     before = [table.get("mtu") for table in claims.values() if isinstance(table, Mapping)]
     return min([limit] + [mtu for mtu in before if isinstance(mtu, int) and mtu >= 576])

@@ -80,6 +80,32 @@ def changes(before: Mapping[str, Record], after: Mapping[str, Record], kept: Ite
     return found
 
 
+def overview(records: Mapping[str, Record]) -> dict[str, Any]:
+    """Who may reach whom: {networks: {name: [service]}, closed: [service], allowed, published}, all sorted.
+
+    allowed: what services state beyond their networks, published: their published ports; [{service, from, ports}].
+    """
+    networks: dict[str, list[str]] = {}
+    allowed, published = [], []
+    for name, one in sorted(records.items()):
+        for network in one.get("networks", ()):
+            networks.setdefault(network, []).append(name)
+        for entry in one.get("allow", ()):
+            whom = "its networks" if entry["from"] == "*" else entry["from"]
+            allowed.append({"service": name, "from": whom, "ports": _port_text(entry["ports"]) or ALL})
+        for source in (one.get("sources") or [ANYWHERE]) if one.get("ports") else ():
+            published.append({"service": name, "from": source, "ports": _port_text(one["ports"])})
+    closed = [name for name, one in sorted(records.items()) if one.get("closed")]
+    return {"networks": dict(sorted(networks.items())), "closed": closed, "allowed": allowed, "published": published}
+
+
+def _port_text(ports: Iterable[Port]) -> str:
+    return ", ".join(
+        f"{first}-{last}/{kind}" if last != first else f"{first}/{kind}"
+        for kind, first, last in sorted(map(tuple, ports))
+    )
+
+
 class _Side:
     """Who reaches what, by records."""
 
@@ -116,10 +142,7 @@ class _Side:
         stated = self.stated(name)
         if client in self.near(name) or stated.get(client) == []:
             return ALL
-        return ", ".join(
-            f"{first}-{last}/{kind}" if last != first else f"{first}/{kind}"
-            for kind, first, last in sorted(map(tuple, stated.get(client, ())))
-        )
+        return _port_text(stated.get(client, ()))
 
 
 def lines(found: Iterable[Mapping[str, str]]) -> list[str]:

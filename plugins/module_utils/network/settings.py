@@ -21,7 +21,7 @@ DEFAULTS: dict[str, Any] = {
     "bgp": None,  # bgp.options
 }
 MODES = ("vxlan", "bgp")
-RANGES = {"block_prefix": (20, 27), "mtu": (576, 65535), "vni": (1, 2**24 - 1), "port": (1, 65535)}
+RANGES = {"block_prefix": (20, 27), "mtu": (1280, 65535), "vni": (1, 2**24 - 1), "port": (1, 65535)}
 PLACE = "stowage_network"
 
 

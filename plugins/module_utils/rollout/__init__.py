@@ -8,7 +8,7 @@ from .gate import begin, due, enter, judge, outcome, resume, rollback_steps, sha
 from .plan import asked_of, made_from, plan, refuse_stale_inputs, refuse_unknown
 from .releases import aim, candidates, listing, parse_record, records, release_lines, restored, to_keep
 from .saved import dump, dump_observations, parse, parse_observations
-from .status import status
+from .status import status, view_problems
 from .text import conclusion_lines, diff_text, plan_lines, progress_lines, safe, status_lines, step_heads, step_lines
 from .whatif import Wish, scales, unknown, what_if_lines, why_lines
 
@@ -51,6 +51,7 @@ __all__ = [
     "step_lines",
     "to_keep",
     "unknown",
+    "view_problems",
     "what_if_lines",
     "why_lines",
 ]

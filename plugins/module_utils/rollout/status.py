@@ -8,7 +8,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..canonical import digest
+from ..errors import Problem, show
 from ..fleet import completed, owned, ready, unknown_tasks
+
+VIEWS = ("services", "network")
 
 
 def status(
@@ -31,6 +34,13 @@ def status(
         "unwanted": [container["name"] for container in containers if container["service"] not in wanted],
         "locks": {name: seen["lock"]["holder"] for name, seen in sorted(observations.items()) if seen.get("lock")},
     }
+
+
+def view_problems(view: Any) -> list[Problem]:
+    """What is wrong with the view that was asked for."""
+    if view in VIEWS:
+        return []
+    return [Problem("STW-OPTION", "view", f"{show(view)} is not a view", f"one of {', '.join(VIEWS)}")]
 
 
 def _service(

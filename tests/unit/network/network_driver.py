@@ -8,9 +8,10 @@ import subprocess
 import sys
 
 from ansible_collections.stowage.fleet.plugins.module_utils.network import api as network
-from ansible_collections.stowage.fleet.plugins.module_utils.network import converge, host, tables
+from ansible_collections.stowage.fleet.plugins.module_utils.network import converge, host, links, tables
 
 converge.POLICED = "/run/policed"
+links.SYSCTLS = "/run/sysctls.json"
 
 
 def step(name, *arguments):

@@ -182,7 +182,7 @@ def test_strange_names_in_a_table_are_not_carried_on():
         ({"block_prefix": 30}, "STW-CIDR", "from 20 to 27"),
         ({"block_prefix": "24"}, "STW-CIDR", "'24' is not a number"),
         ({"mode": "vlan"}, "STW-NETWORK", "one of vxlan"),
-        ({"mtu": 100}, "STW-NETWORK", "from 576"),
+        ({"mtu": 1279}, "STW-NETWORK", "from 1280"),
         ({"subnet": "x"}, "STW-NETWORK", "unknown key"),
         ({"cidr": "10.9.0.0/24"}, "STW-CIDR-FULL", "holds 1 blocks of /24, the fleet has 2"),
         ({"cidr": "192.0.0.0/16"}, "STW-CIDR-OVERLAP", "address 192.0.2.1 of host n1"),

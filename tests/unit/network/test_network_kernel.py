@@ -158,6 +158,24 @@ def test_clear_removes_all_and_says_what():
     assert "stw" not in left[1]
 
 
+def test_clear_knows_all_devices_of_ours():
+    others = ("sh", "ip link add stwl3 type bridge; ip link add mystw0 type bridge")
+    _built, _made, done = inside(converge(), others, ("clear", False))
+    assert "remove device stwl3" in done
+    assert "remove device mystw0" not in done
+
+
+def test_sysctls_of_others_are_given_back():
+    native, key = state(native=["eth0"]), "net.ipv4.conf.eth0.route_localnet"
+    look = ("sh", f"sysctl -n {key}")
+    steps = inside(
+        look, converge(native), look, converge(native), converge(), look, converge(native), ("clear", False), look
+    )
+    assert [steps[number][1] for number in (0, 2, 5, 8)] == ["0", "1", "0", "0"]
+    assert f"set sysctl {key} 1 -> 0" in steps[4]
+    assert f"set sysctl {key} 1 -> 0" in steps[7]
+
+
 def test_an_address_that_changed_rebuilds_the_device():
     moved = state()
     moved["nodes"]["n1"]["address"] = "192.0.2.77"

@@ -190,7 +190,7 @@ class Options(NamedTuple):
     unknown_missing: str
     rebalance_moves: int = 0
     rebalance_stateful: bool = False
-    repair_moves: int = 3
+    repair_moves: int = 4
     explain: tuple[str, ...] = ()
 
 

@@ -195,7 +195,7 @@ def read_options(reader: Reader, value: Any, nodes: Collection[str], services: C
         unknown_missing=reader.choice(raw.get("unknown_missing"), ("hold", "place"), "options.unknown_missing"),
         rebalance_moves=reader.count(rebalance.get("max_moves"), "options.rebalance.max_moves", MOST_MOVES),
         rebalance_stateful=reader.flag(rebalance.get("stateful"), "options.rebalance.stateful", False),
-        repair_moves=reader.count(raw.get("repair_moves"), "options.repair_moves", MOST_REPAIR, 3),
+        repair_moves=reader.count(raw.get("repair_moves"), "options.repair_moves", MOST_REPAIR, 4),
         explain=_explain(reader, raw.get("explain"), services),
     )
 

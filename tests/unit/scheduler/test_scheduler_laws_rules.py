@@ -74,7 +74,7 @@ def test_a_move_of_what_could_stay_is_paid_for(fleet):
     causes = [move["cause"] for move in result["moves"] if move["to"] is not None]
     moved = sum(causes.count(cause) for cause in OWN_WISH)
     assert causes.count("rebalance") <= options.get("rebalance", {}).get("max_moves", 0)
-    assert causes.count("repair") <= options.get("repair_moves", 3) * (len(started) - moved)
+    assert causes.count("repair") <= options.get("repair_moves", 4) * (len(started) - moved)
     if not any(one["preempt"] for one in services):
         assert "preempted" not in {entry.get("cause") for entry in [*result["moves"], *result["unplaced"]]}
 
@@ -84,7 +84,7 @@ def test_a_move_of_what_could_stay_is_paid_for(fleet):
 def test_repair_never_leaves_more_without_a_home(fleet):
     nodes, services, current, options = fleet
     without = planned(nodes, services, current, {**options, "repair_moves": 0})
-    result = schedule(nodes, services, current, {**options, "repair_moves": 3})
+    result = schedule(nodes, services, current, {**options, "repair_moves": 4})
     assert len(result["unplaced"]) <= len(without["unplaced"])
 
 

@@ -122,7 +122,7 @@ def test_the_rest() -> None:
     options = read([], [{"name": "web"}], None, asked).options
     assert (options.rebalance_moves, options.rebalance_stateful, options.repair_moves) == (4, True, 0)
     assert options.explain == ("web.1",)
-    assert read([], [], None, None).options[3:] == (0, False, 3, ())
+    assert read([], [], None, None).options[3:] == (0, False, 4, ())
 
 
 def test_current_tells_what_is_held() -> None:

@@ -1,0 +1,140 @@
+# Copyright: Stowage contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Ejection: a few residents of one host find another home, and a replica without one takes their room.
+
+A replica that ran and lost its host is worth more: who makes room for it may itself take the room of others (a chain).
+Hosts where even all who can leave would not leave room enough are not looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import combinations
+
+from .gates import Gates
+from .model import Node, Service, Slot
+from .mover import UNIT, Mover, Resident
+from .state import Facts
+
+REPAIR = "repair"
+STEPS = 1000  # for one replica
+MOST_SMALL = 12  # residents of which pairs and more are tried
+Lift = tuple[Service, Slot, Node, str]  # who left which host, and for whom
+
+
+class Ejection:
+    """The search of one plan."""
+
+    def __init__(self, mover: Mover, most: int) -> None:
+        """most: residents that are moved for one replica."""
+        self.mover, self.most = mover, most
+        self.least = 0  # steps that are kept for others
+        self.lifts: list[Lift] = []  # of the try under way
+        self.puts: list[Resident] = []
+
+    def admit(self, service: Service, slot: Slot, gates: Gates) -> bool:
+        """Place one replica by moving a few others; False if no way to do so was found."""
+        mover = self.mover
+        if mover.steps <= 0:
+            return False
+        self.least = max(0, mover.steps - STEPS)
+        hosts = mover.near(service, slot, gates)
+        for node in hosts:  # earlier repairs may have made room
+            if gates.fits(node):
+                mover.put(service, slot, node)
+                self._arrived(service, slot, node)
+                return True
+        able = [node for node in hosts if all(mover.spare(node)[at] >= part for at, part in service.demands)]
+        ran = (service.name, slot) in mover.state.evicted
+        chains = range(1, self.most) if ran else ()
+        return any(
+            self._on(service, slot, node, count, 0) for count in range(1, self.most + 1) for node in able
+        ) or any(self._on(service, slot, node, count, self.most - count) for count in chains for node in hosts)
+
+    def _arrived(self, service: Service, slot: Slot, node: Node) -> None:
+        self.mover.state.facts[(service.name, slot)] = Facts(1, False, "", 0, node.share)
+        self.mover.settled()
+
+    def _on(self, service: Service, slot: Slot, node: Node, count: int, deeper: int) -> bool:
+        """Place it on a host instead of so many others. deeper: moves that may follow from theirs."""
+        mover = self.mover
+        residents = mover.movable(node) if deeper else mover.displaceable(node)
+        mover.steps -= count > 1  # there are many choices then
+        for chosen in choices(service, node, residents, count):
+            if mover.steps <= self.least:
+                return False
+            self.lifts, self.puts = [], []
+            if self._swap((service, slot), node, chosen, deeper):
+                for one, number, before, whom in self.lifts:
+                    mover.moved(one, number, before, REPAIR, f"makes room on {before.name} for {whom}")
+                self._arrived(service, slot, node)
+                return True
+        return False
+
+    def _swap(self, comer: Resident, node: Node, chosen: Sequence[Resident], deeper: int) -> bool:
+        """Put one in the place of the chosen ones, if each of those finds another home; else all is as it was."""
+        mover, lifts, puts = self.mover, len(self.lifts), len(self.puts)
+        for one, number in chosen:
+            mover.lift(one, number)
+            self.lifts.append((one, number, node, f"{comer[0].name}.{comer[1]}"))
+        if mover.rules.gates(comer[0]).fits(node):
+            self._put(comer, node)
+            last = len(self.lifts) + deeper
+            if all(self._rehouse(one, node, last - len(self.lifts)) for one in chosen):
+                return True
+        while len(self.puts) > puts:
+            mover.lift(*self.puts.pop())
+        while len(self.lifts) > lifts:
+            one, number, before, _whom = self.lifts.pop()
+            mover.put(one, number, before)
+        return False
+
+    def _put(self, one: Resident, node: Node) -> None:
+        self.mover.put(*one, node)
+        self.puts.append(one)
+
+    def _rehouse(self, one: Resident, before: Node, deeper: int) -> bool:
+        """Place one that left a host elsewhere. deeper: others that may move for it."""
+        mover = self.mover
+        left = [node for _service, _slot, node, _whom in self.lifts if node is not before]
+        home = mover.home(one[0], before, left)
+        if home is not None:
+            self._put(one, home)
+            return True
+        if deeper < 1:
+            return False
+        emptied = {before.index, *(node.index for node in left)}
+        hosts = mover.near(*one, mover.rules.gates(one[0]))
+        mover.steps -= 1 + len(hosts) // UNIT
+        for node in hosts:
+            if node.index not in emptied and mover.steps > self.least:
+                residents = self._goers(node)
+                for chosen in choices(one[0], node, residents, 1):
+                    if self._swap(one, node, chosen, deeper - 1):
+                        return True
+        return False
+
+    def _goers(self, node: Node) -> list[Resident]:
+        """Who finds room elsewhere, now that something left other hosts."""
+        mover = self.mover
+        emptied = [before for _service, _slot, before, _whom in self.lifts]
+        able = mover.displaceable(node)
+        return able + [
+            one
+            for one in mover.movable(node)
+            if one not in able and any(all(two.free[at] >= part for at, part in one[0].demands) for two in emptied)
+        ]
+
+
+def choices(service: Service, node: Node, residents: Sequence[Resident], count: int) -> Iterator[tuple[Resident, ...]]:
+    """Sets of residents whose room would be enough, the cheap and small ones first."""
+    short = [(at, part - node.free[at]) for at, part in service.demands if node.free[at] < part]
+    needs = [dict(one.demands) for one, _slot in residents]
+    picked = [*range(len(residents))]
+    if count > 1:
+        useful = [at for at, one in enumerate(needs) if any(one.get(dim, 0) for dim, _miss in short)]
+        useful.sort(key=lambda at: -max((needs[at].get(dim, 0) * 1000 // miss for dim, miss in short), default=0))
+        picked = sorted(useful[:MOST_SMALL])
+    for group in combinations(picked, count):
+        if all(sum([needs[at].get(dim, 0) for at in group]) >= miss for dim, miss in short):
+            yield tuple([residents[at] for at in group])

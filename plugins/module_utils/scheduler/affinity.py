@@ -26,13 +26,16 @@ class Relations:
         self.state, self.filters, self.domains, self.everything = state, filters, filters.domains, filters.all
         self.members: dict[str, list[str]] = {}  # group -> services
         self._repelled: dict[tuple[str, str], list[tuple[str, str]]] = {}  # (service, group) -> [(by, domain)]
+        self._away: dict[int, list[Affinity]] = {}  # by identity of a service's affinities: those required and anti
+        self.involved: set[str] = set()
         for service in state.request.services:
             for group in service.groups:
                 self.members.setdefault(group, []).append(service.name)
-            for one in service.affinities:
-                if one.required and one.anti:
+            if service.affinities:
+                for one in self.away(service):
                     self._repelled.setdefault((one.service, one.group), []).append((service.name, one.domain))
-        self.involved = {one.name for one in state.request.services if any(each.required for each in one.affinities)}
+                if service.affinities[0].required or any(each.required for each in service.affinities):
+                    self.involved.add(service.name)
         for name, group in self._repelled:  # who has, or is named by, an affinity that is more than a wish
             self.involved.update([name] if name else self.members.get(group, ()))
 
@@ -40,20 +43,28 @@ class Relations:
         """The services that an affinity names."""
         return [affinity.service] if affinity.service else self.members.get(affinity.group, [])
 
+    def away(self, service: Service) -> list[Affinity]:
+        """Its required anti-affinities."""
+        key = id(service.affinities)  # which lasts: the request keeps them
+        if key not in self._away:
+            self._away[key] = [one for one in service.affinities if one.required and one.anti]
+        return self._away[key]
+
+    def named(self, name: str) -> bool:
+        """True if an anti-affinity of somebody names this very service."""
+        return (name, "") in self._repelled
+
     def own(self, service: Service) -> list[CountRule]:
         """Its required anti-affinities to itself, as rules about its own replicas."""
         return [
-            CountRule("max_per", one.domain, 1, "")
-            for one in service.affinities
-            if one.required and one.anti and service.name in self.targets(one)
+            CountRule("max_per", one.domain, 1, "") for one in self.away(service) if service.name in self.targets(one)
         ]
 
     def repelling(self, service: Service) -> Iterator[tuple[str, str]]:
         """(other service, domain): where such a replica is, none of the service may be."""
-        for one in service.affinities:
-            if one.required and one.anti:
-                for name in self.targets(one):
-                    yield name, one.domain
+        for one in self.away(service):
+            for name in self.targets(one):
+                yield name, one.domain
         if self._repelled:
             yield from self._repelled.get((service.name, ""), ())
             for group in service.groups:

@@ -10,7 +10,7 @@ from decimal import Decimal
 from . import constraints as ask
 from .constraints import Constraint
 from .grammar import rule_text
-from .model import CountRule, Service
+from .model import Affinity, CountRule, Service
 
 SINGLE = (ask.EQUAL, ask.IN)
 
@@ -34,12 +34,15 @@ def relations(service: Service) -> Iterator[str]:
         for other in service.rules:
             if _parted(cluster, other):
                 yield f"{rule_text(cluster)} and {rule_text(other)} exclude each other"
-    required = [one for one in service.affinities if one.required]
-    for affinity in required:
-        for away in required:
-            if affinity.anti < away.anti and affinity[:3] == away[:3]:
-                what = f"service {affinity.service}" if affinity.service else f"group {affinity.group}"
-                yield f"affinity and anti_affinity to {what} over {affinity.domain} are both required"
+    for affinity in opposed(service.affinities):
+        what = f"service {affinity.service}" if affinity.service else f"group {affinity.group}"
+        yield f"affinity and anti_affinity to {what} over {affinity.domain} are both required"
+
+
+def opposed(affinities: Sequence[Affinity]) -> list[Affinity]:
+    """Those that are required both ways: towards and away from the same within the same domain."""
+    away = {one[:3] for one in affinities if one.required and one.anti}
+    return [one for one in affinities if one.required and not one.anti and one[:3] in away]
 
 
 def _kind(service: Service, kind: str) -> list[CountRule]:

@@ -5,12 +5,13 @@ mistake is put into words. Anything else is left to read_service(), which knows 
 
 from __future__ import annotations
 
+import marshal
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 from .constraints import Constraint, canonical_key
-from .model import CountRule, PortRange, Service, Toleration, seed
-from .never import relations
+from .model import Affinity, CountRule, PortRange, Service, Toleration, seed
+from .never import opposed, relations
 from .ports import Port
 from .reader import TEXT, Reader, exact
 from .reading_ports import service_ports
@@ -43,6 +44,7 @@ QUICK_KEYS = frozenset(
         "priority",
     )
 )
+NUMBERS = {int, float}
 PORT_VALUES = {int, str}
 Ports = tuple[tuple[Port, ...], tuple[PortRange, ...]]
 
@@ -68,19 +70,18 @@ def quick_service(raw: Any) -> RawService | None:
         name, strategy, replicas, limit, priority = _plain(raw)
         limits = _limits(raw) if "constraints" in raw or "preferences" in raw else NO_LIMITS
         ports, ranges = _ports(raw["ports"]) if "ports" in raw else ((), ())
+        demands, generic = _demands(raw["reservations"]) if "reservations" in raw else ((), {})
         volumes, classes = _read(read_volumes, raw["volumes"]) if "volumes" in raw else ((), ())
-        affinities = _read(read_affinities, raw["affinities"]) if "affinities" in raw else ()
+        affinities = _affinities(_bytes(raw["affinities"])) if "affinities" in raw else ()
         groups = _groups(raw["groups"]) if "groups" in raw else ()
         tolerations = _tolerations(tuple(_texts(raw["tolerations"]))) if "tolerations" in raw else ()
-        demands = _demands(raw["reservations"]) if "reservations" in raw else ()
     except (Odd, TypeError):
         return None
     constraints, preferences, rules = limits
     own = (name, False, False, replicas, demands, ports, constraints, preferences, limit, volumes, strategy, ())
     more = (seed(name), rules, affinities, groups, tolerations, priority, False, classes, 0, bool(volumes), ranges)
     service = Service(*own, *more)
-    several = len(rules) > 1 or len(affinities) > 1
-    return None if several and next(relations(service), None) else RawService(service, {})
+    return None if len(rules) > 1 and next(relations(service), None) else RawService(service, generic)
 
 
 def _plain(raw: dict[str, Any]) -> tuple[str, str, int, int, int]:
@@ -114,6 +115,31 @@ def _read(read: Any, value: Any) -> Any:
     return found
 
 
+def _bytes(value: Any) -> bytes:
+    """A value that tells all about it and can be looked up: 1, 1.0 and True are equal to Python, but not here."""
+    try:
+        return marshal.dumps(value, 2)
+    except ValueError:
+        raise Odd from None
+
+
+@lru_cache(maxsize=8192)
+def _affinities(written: bytes) -> tuple[Affinity, ...]:
+    """Members of one group often say the same: then they get the same value, and what follows from it is kept too."""
+    entries = marshal.loads(written)
+    if entries.__class__ is not list:
+        raise Odd
+    found = tuple(sorted({_affinity(_bytes(entry)) for entry in entries}))
+    if opposed(found):
+        raise Odd
+    return found
+
+
+@lru_cache(maxsize=32768)
+def _affinity(written: bytes) -> Affinity:
+    return _read(read_affinities, [marshal.loads(written)])[0]  # type: ignore[no-any-return]
+
+
 def _groups(value: Any) -> tuple[str, ...]:
     found = _texts(value)
     if not all(map(str.strip, found)):
@@ -121,10 +147,12 @@ def _groups(value: Any) -> tuple[str, ...]:
     return tuple(found) if len(found) < 2 else tuple(sorted(set(found)))
 
 
-def _demands(stated: Any) -> tuple[tuple[int, int], ...]:
-    """Cpus and memory, whose dimensions are always the first two."""
-    if stated.__class__ is not dict or len(stated) != 2 or "cpus" not in stated or "memory" not in stated:
+def _demands(stated: Any) -> tuple[tuple[tuple[int, int], ...], dict[str, int]]:
+    """Cpus and memory, whose dimensions are always the first two; or, with more, all of them by name."""
+    if stated.__class__ is not dict:
         raise Odd
+    if len(stated) != 2 or "cpus" not in stated or "memory" not in stated:
+        return (), _generic(stated)
     cpus, memory = stated["cpus"], stated["memory"]
     if cpus.__class__ not in (int, float) or memory.__class__ not in (int, float):
         raise Odd
@@ -132,8 +160,17 @@ def _demands(stated: Any) -> tuple[tuple[int, int], ...]:
     if cores is None or size is None:
         raise Odd
     if cores and size:
-        return ((0, cores), (1, size))
-    return tuple([(at, part) for at, part in enumerate((cores, size)) if part])
+        return ((0, cores), (1, size)), {}
+    return tuple([(at, part) for at, part in enumerate((cores, size)) if part]), {}
+
+
+def _generic(stated: dict[Any, Any]) -> dict[str, int]:
+    if not TEXT.issuperset(map(type, stated)) or not NUMBERS.issuperset(map(type, stated.values())):
+        raise Odd
+    found = {name: exact(name, part) for name, part in stated.items()}
+    if None in found.values():
+        raise Odd
+    return found  # type: ignore[return-value]
 
 
 def _limits(raw: dict[str, Any]) -> _Limits:

@@ -92,7 +92,7 @@ def _finish_service(raw: RawService, dimensions: tuple[str, ...]) -> Service:
 def _doubts(services: Collection[Service], nodes: tuple[Node, ...]) -> list[str]:
     """What is read but probably misspelt: labels, values, hosts, services, groups, storage classes."""
     rules = doubts(sorted(set(chain.from_iterable(map(attrgetter("constraints"), services)))), nodes)
-    affinities = set(chain.from_iterable(map(attrgetter("affinities"), services)))
+    affinities = set(chain.from_iterable(_distinct("affinities", services)))
     wanted = {one[0] for one in chain.from_iterable(map(attrgetter("classes"), services))}
     names = set(map(attrgetter("name"), services))
     groups = set(chain.from_iterable(map(attrgetter("groups"), services)))
@@ -116,6 +116,11 @@ def _doubts(services: Collection[Service], nodes: tuple[Node, ...]) -> list[str]
     return found
 
 
+def _distinct(name: str, services: Collection[Service]) -> Iterable[Any]:
+    """Their values of a field; one that several share, as it was read once, is there once."""
+    return {id(value): value for value in map(attrgetter(name), services)}.values()
+
+
 def _spread_keys(service: Service) -> list[str]:
     keys = [*service.preferences, *(rule.key for rule in service.rules), *(one.domain for one in service.affinities)]
     return list(dict.fromkeys(keys))
@@ -124,7 +129,7 @@ def _spread_keys(service: Service) -> list[str]:
 def _spread_doubts(services: Collection[Service], nodes: tuple[Node, ...]) -> Mapping[str, str]:
     seen = set(chain.from_iterable(map(attrgetter("preferences"), services)))
     seen.update(map(attrgetter("key"), chain.from_iterable(map(attrgetter("rules"), services))))
-    seen.update(map(attrgetter("domain"), chain.from_iterable(map(attrgetter("affinities"), services))))
+    seen.update(map(attrgetter("domain"), chain.from_iterable(_distinct("affinities", services))))
     keys = sorted(seen)
     found = doubts([Constraint(key, EXISTS) for key in keys], nodes)
     return {rule.key: sentences[0] for rule, sentences in found.items()}

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from operator import attrgetter
 
+from .cliques import Clique, Cliques
 from .counting import BALANCE
 from .gates import Rules
 from .model import SHARE, Group, Node, Service
@@ -34,9 +35,19 @@ class Seats:
         self.used = [0] * len(state.nodes)  # by host: replicas, and above them each dimension's amount
         self.shifts = [COUNT + WIDTH * at for at in range(len(state.request.dimensions))]
         self.involved = rules.relations.involved
+        self.cliques = Cliques(rules.relations)
 
     def whole(self, service: Service, group: Group) -> bool:
         """Place all entries of a service; False if any is not plainly legal where it is, then none is placed."""
+        if self._whole(service, group):
+            return True
+        if service.name in self.involved:
+            clique = self.cliques.of(service)
+            if clique is not None:
+                clique.loose.append(service.name)
+        return False
+
+    def _whole(self, service: Service, group: Group) -> bool:
         if not group.distinct or not self.wanted(service, group):
             return False
         try:
@@ -76,12 +87,24 @@ class Seats:
             if most > (1 if service.ports else service.max_per_node) or most > (service.max_per_node or most):
                 return False
         if service.name in self.involved or (service.rules and not BALANCED.issuperset(map(KIND, service.rules))):
+            clique = self.cliques.of(service)
+            if clique is not None:
+                return self._join(service, clique, positions)
             gates = self.rules.gates(service, staying=True)
             if gates.reach != self.filters.all and not self._all(gates.reach, positions):
                 return False
             if not all(counter.takes(positions) for counter in gates.counters):
                 return False
         return not service.ports or self._bind(service, positions)
+
+    def _join(self, service: Service, clique: Clique, positions: list[int]) -> bool:
+        """Take the place of a clique's member, if no other one is near; ports are bound then."""
+        found = self.cliques.apart(service, clique, positions)
+        if found is None or (service.ports and not self._bind(service, positions)):
+            return False
+        for taken, mine in found:
+            taken.update(mine)
+        return True
 
     def _bind(self, service: Service, positions: list[int]) -> bool:
         """Bind the service's ports on the hosts, if they are free on each."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, NamedTuple, Union
 
@@ -22,6 +23,7 @@ Key = tuple[str, Slot]  # service, slot
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
+@lru_cache(maxsize=32768)
 def seed(text: str) -> int:
     """64 bits that depend on the text only."""
     return int.from_bytes(hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:8], "big")
@@ -128,7 +130,6 @@ class Service(NamedTuple):
     volumes: tuple[str, ...]  # those that tie it to a host
     strategy: str
     hosts: tuple[str, ...]  # (): any
-    hash: int
     rules: tuple[CountRule, ...] = ()
     affinities: tuple[Affinity, ...] = ()
     groups: tuple[str, ...] = ()
@@ -139,6 +140,11 @@ class Service(NamedTuple):
     concurrent: int = 0  # of a replicated-job: how many run at once; 0 is all
     stateful: bool = False
     ranges: tuple[PortRange, ...] = ()
+
+    @property
+    def hash(self) -> int:
+        """64 bits that depend on the name only."""
+        return seed(self.name)
 
 
 class Held(NamedTuple):

@@ -10,10 +10,10 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from .constraints import Constraint, canonical_key
-from .model import Affinity, CountRule, PortRange, Service, Toleration, seed
+from .model import NANO, SHARE, Affinity, CountRule, PortRange, Service, Toleration
 from .never import opposed, relations
 from .ports import Port
-from .reader import TEXT, Reader, exact
+from .reader import MOST_COUNT, MOST_CPUS, TEXT, Reader, exact
 from .reading_ports import service_ports
 from .reading_services import (
     LEAST_PRIORITY,
@@ -79,7 +79,7 @@ def quick_service(raw: Any) -> RawService | None:
         return None
     constraints, preferences, rules = limits
     own = (name, False, False, replicas, demands, ports, constraints, preferences, limit, volumes, strategy, ())
-    more = (seed(name), rules, affinities, groups, tolerations, priority, False, classes, 0, bool(volumes), ranges)
+    more = (rules, affinities, groups, tolerations, priority, False, classes, 0, bool(volumes), ranges)
     service = Service(*own, *more)
     return None if len(rules) > 1 and next(relations(service), None) else RawService(service, generic)
 
@@ -167,10 +167,20 @@ def _demands(stated: Any) -> tuple[tuple[tuple[int, int], ...], dict[str, int]]:
 def _generic(stated: dict[Any, Any]) -> dict[str, int]:
     if not TEXT.issuperset(map(type, stated)) or not NUMBERS.issuperset(map(type, stated.values())):
         raise Odd
-    found = {name: exact(name, part) for name, part in stated.items()}
-    if None in found.values():
+    if float in map(type, stated.values()):
+        found = {name: exact(name, part) for name, part in stated.items()}
+        if None in found.values():
+            raise Odd
+        return found  # type: ignore[return-value]
+    cpus = stated.get("cpus", 0)
+    if not stated or min(stated.values()) < 0 or max(stated.values()) > MOST_COUNT or cpus > MOST_CPUS:
         raise Odd
-    return found  # type: ignore[return-value]
+    made = {name: part * SHARE for name, part in stated.items()}
+    if "memory" in made:
+        made["memory"] = stated["memory"]
+    if cpus:
+        made["cpus"] = cpus * NANO
+    return made
 
 
 def _limits(raw: dict[str, Any]) -> _Limits:

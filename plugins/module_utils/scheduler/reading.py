@@ -24,6 +24,7 @@ from .words import amount
 __all__ = ["read", "seed", "slot_key"]
 
 MOST_NODES = 100_000
+DEMANDS = Service._fields.index("demands")
 
 
 def read(nodes: Any, services: Any, current: Any, options: Any) -> Request:
@@ -48,7 +49,8 @@ def read(nodes: Any, services: Any, current: Any, options: Any) -> Request:
     raise_all(sorted(reader.problems, key=lambda problem: problem.place))
     dimensions = _dimensions(raw_nodes, raw_services)
     made = finish_nodes(raw_nodes, dimensions)
-    wanted = tuple([_finish_service(raw, dimensions) for raw in raw_services])
+    position = {name: at for at, name in enumerate(dimensions)}
+    wanted = tuple([_finish_service(raw, position) if raw.demands else raw.service for raw in raw_services])
     warnings = (*sorted(reader.warnings), *_doubts(wanted, made))
     return Request(dimensions, made, wanted, held, chosen, warnings)
 
@@ -81,12 +83,9 @@ def _dimensions(nodes: list[RawNode], services: list[RawService]) -> tuple[str, 
     return (CPUS, MEMORY, *sorted(generic - {CPUS, MEMORY}))
 
 
-def _finish_service(raw: RawService, dimensions: tuple[str, ...]) -> Service:
-    if not raw.demands:
-        return raw.service
-    return raw.service._replace(
-        demands=tuple([(at, raw.demands[name]) for at, name in enumerate(dimensions) if raw.demands.get(name)])
-    )
+def _finish_service(raw: RawService, position: Mapping[str, int]) -> Service:
+    demands = tuple(sorted([(position[name], part) for name, part in raw.demands.items() if part]))
+    return Service._make((*raw.service[:DEMANDS], demands, *raw.service[DEMANDS + 1 :]))
 
 
 def _doubts(services: Collection[Service], nodes: tuple[Node, ...]) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from ..errors import Problem, show
 from .constraints import Constraint, canonical_key
 from .grammar import Rule, key_problem, parse_rules
-from .model import CPUS, MEMORY, Affinity, CountRule, Service, Toleration, seed
+from .model import CPUS, MEMORY, Affinity, CountRule, Service, Toleration
 from .never import relations
 from .reader import MOST_COUNT, Reader, exact
 from .reading_current import unknown_host
@@ -97,7 +97,6 @@ def read_service(reader: Reader, value: Any, at: int, nodes: Collection[str]) ->
         volumes=pins,
         strategy=reader.choice(raw.get("strategy"), tuple(STRATEGIES), f"{place}.strategy"),
         hosts=_hosts(reader, raw.get("hosts"), f"{place}.hosts", nodes),
-        hash=seed(name),
         rules=() if everywhere else tuple(sorted({*rules, *skews})),
         classes=volumes.classes,
         stateful=reader.flag(raw.get("stateful"), f"{place}.stateful", bool(pins)),

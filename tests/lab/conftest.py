@@ -134,11 +134,15 @@ class Fleet:
         process.wait(timeout=400)
         return killed
 
-    def shell(self, node, command, check=True, timeout=60):
-        """Run a shell command on a node; its output."""
+    def ssh(self, node):
+        """The argv of ssh to a node, to which a command is added."""
         host = self.variables[node]
         ssh = ["ssh", "-i", host["ansible_ssh_private_key_file"], *host.get("ansible_ssh_common_args", "").split()]
-        argv = [*ssh, "-o", "BatchMode=yes", f"root@{host['ansible_host']}", command]
+        return [*ssh, "-o", "BatchMode=yes", f"root@{host['ansible_host']}"]
+
+    def shell(self, node, command, check=True, timeout=60):
+        """Run a shell command on a node; its output."""
+        argv = [*self.ssh(node), command]
         done = subprocess.run(argv, text=True, capture_output=True, timeout=timeout, check=False)
         assert done.returncode == 0 or not check, f"{node}: {command}\n{done.stdout}{done.stderr}"
         return done.stdout.strip()

@@ -191,8 +191,9 @@ class _References:
             if protocol == "http" and server.get("url"):  # without tasks there are only those that labels name
                 self._add_mistake("URL", where, hostile.back_end(server["url"]))
         transport = balancer.get("serversTransport") or ""
-        if transport and transport != "stowage" and "@" not in transport:
-            fix = f"write {transport}@file for one of your own file"
+        named = [*(self.options.get("transports") or ()), "stowage"]
+        if transport and transport not in named and "@" not in transport:
+            fix = f"add it to stowage_ingress.transports, or write {transport}@file for one of your own file"
             self._add("REFERENCE", where, f"there is no serversTransport {show(transport)}", fix)
         for other in value.get("middlewares") or []:
             self._reference(where, protocol, "middlewares", other)

@@ -29,6 +29,17 @@ TLS_FIELDS = (
     "disableSessionTickets",
     "preferServerCipherSuites",
 )
+TRANSPORT_FIELDS = (
+    "forwardingTimeouts",
+    "serverName",
+    "insecureSkipVerify",
+    "rootCAs",
+    "certificates",
+    "maxIdleConnsPerHost",
+    "disableHTTP2",
+    "peerCertURI",
+    "spiffe",
+)
 TLS_VERSION = re.compile(r"^VersionTLS1[0-3]$")
 SETTINGS: dict[str, Any] = {
     "image": "traefik:v3",
@@ -44,6 +55,7 @@ SETTINGS: dict[str, Any] = {
     "certificates": [],
     "tls_options": {},
     "ready_entrypoints": [],
+    "transports": {},
     "drain": 0,
     "static": {},
 }
@@ -54,7 +66,7 @@ def ingress_options(settings: Any, domain: str = "fleet", ingress_nodes: int = 1
 
     settings: {image, entrypoints {name: ":80" | {address: ":80", ...}}, fence_port, exposed_by_default, defaults,
     internal_services, unknown_fields, wildcards (flag or [domain]), certificates [{cert, key}], tls_options {name: {}},
-    ready_entrypoints [name], drain (seconds), static {}}; every key
+    ready_entrypoints [name], transports {name: {}}, drain (seconds), static {}}; every key
     has a default, access_log and metrics are flags. domain: the fleet's. ingress_nodes: how many hosts run Traefik.
     Result: those keys without image, static, drain and the two flags (the role's own, no part of a plan), `entrypoints`
     as a sorted list of names, plus domain, ingress_nodes and resolvers (certificate resolvers named in `static`).
@@ -72,6 +84,7 @@ def ingress_options(settings: Any, domain: str = "fleet", ingress_nodes: int = 1
     problems += _flag_problems(merged) + _entrypoint_problems(merged["entrypoints"], merged["fence_port"])
     problems += _certificate_problems(merged["certificates"]) + _tls_problems(merged["tls_options"])
     problems += _ready_problems(merged["ready_entrypoints"], merged["entrypoints"]) + _drain_problems(merged["drain"])
+    problems += _transport_problems(merged["transports"])
     raise_all(problems)
     resolvers = merged["static"].get("certificatesResolvers") or {}
     return {
@@ -172,6 +185,28 @@ def _tls_problems(options: Any) -> list[Problem]:
             elif key in ("minVersion", "maxVersion") and not TLS_VERSION.match(str(value)):
                 fix = "VersionTLS12 or VersionTLS13"
                 problems.append(_problem(f"{where}.{name}.{key}", f"{show(value)} is no version of TLS", fix))
+    return problems
+
+
+def _transport_problems(transports: Any) -> list[Problem]:
+    where = "stowage_ingress.transports"
+    if not isinstance(transports, Mapping):
+        fix = "write {quick: {forwardingTimeouts: {responseHeaderTimeout: 3s}}}"
+        return [_problem(where, f"{show(transports)} is not a mapping", fix)]
+    problems = []
+    for name in sorted(transports, key=str):
+        if (
+            not NAME.match(str(name))
+            or str(name).lower().startswith("stowage")
+            or not isinstance(transports[name], Mapping)
+        ):
+            fix = "write a name that does not begin with stowage, and its settings"
+            problems.append(_problem(f"{where}.{show(name)}", "is not a name with settings", fix))
+            continue
+        for key in transports[name]:
+            if key not in TRANSPORT_FIELDS:
+                reason = "Traefik's transports have no such setting"
+                problems.append(_problem(f"{where}.{name}.{show(key)}", reason, near(str(key), list(TRANSPORT_FIELDS))))
     return problems
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from .. import canonical
 from ..errors import Problem, raise_all
 from .convert import Item, Task, convert, is_enabled
-from .defaults import complete_http
+from .defaults import TRANSPORT, complete_http
 from .fence import FENCE_PREFIX, READY_PATH
 from .options import FENCE_ENTRYPOINT
 
@@ -60,12 +60,21 @@ def build(
     if options.get("defaults", True) and "http" in document:
         named = {service["name"]: service for service in listed}
         complete_http(document["http"], {name: [named[owner] for owner in found] for name, found in owners.items()})
+    _add_settings(document, options)
+    return document
+
+
+def _add_settings(document: dict[str, Any], options: Mapping[str, Any]) -> None:
+    """What the settings of the ingress say and labels cannot: files of certificates, TLS options, transports."""
     if options.get("certificates"):
         pairs = sorted((pair["cert"], pair["key"]) for pair in options["certificates"])
         document.setdefault("tls", {})["certificates"] = [{"certFile": cert, "keyFile": key} for cert, key in pairs]
     if options.get("tls_options"):
         document.setdefault("tls", {})["options"] = dict(options["tls_options"])
-    return document
+    for name, stated in sorted((options.get("transports") or {}).items()):
+        timeouts = {**TRANSPORT["forwardingTimeouts"], **(stated.get("forwardingTimeouts") or {})}
+        kept = document.setdefault("http", {}).setdefault("serversTransports", {})
+        kept[name] = {**stated, "forwardingTimeouts": timeouts}
 
 
 def escape_templates(text: str) -> str:

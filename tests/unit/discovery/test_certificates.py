@@ -162,6 +162,9 @@ def test_labels_may_name_the_settings_own_tls_options(make_service):
         {"tls_options": {"a b": {}}},
         {"ready_entrypoints": "web"},
         {"ready_entrypoints": ["wbe"]},
+        {"transports": ["quick"]},
+        {"transports": {"stowage": {}}},
+        {"transports": {"quick": {"responseHeaderTimeout": "3s"}}},
         {"drain": -1},
         {"drain": "15s"},
         {"drain": True},
@@ -287,3 +290,22 @@ def test_a_real_traefik_serves_them_by_name_and_the_new_one_without_a_restart(tm
         assert port
     finally:
         traefik.stop()
+
+
+def test_labels_may_name_the_settings_own_transports(make_service):
+    labels = {
+        "traefik.enable": "true",
+        "traefik.http.services.web.loadbalancer.server.port": "80",
+        "traefik.http.services.web.loadbalancer.serverstransport": "quick",
+        "traefik.http.routers.a.rule": "Host(`a.example`)",
+    }
+    codes = [problem.code for problem in discovery.check([make_service(labels=labels)], OPTIONS)]
+    assert codes == ["STW-INGRESS-REFERENCE"]
+    settings = {"transports": {"quick": {"forwardingTimeouts": {"responseHeaderTimeout": "3s"}}}}
+    options = discovery.ingress_options(settings)
+    assert discovery.check([make_service(labels=labels)], options) == []
+    document = json.loads(discovery.traefik_file([make_service(labels=labels)], [], options)["text"])
+    assert document["http"]["serversTransports"] == {
+        "quick": {"forwardingTimeouts": {"dialTimeout": "1s", "responseHeaderTimeout": "3s"}}
+    }
+    assert document["http"]["services"]["web"]["loadBalancer"]["serversTransport"] == "quick"

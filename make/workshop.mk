@@ -66,7 +66,7 @@ test-rollout: tools  ## On a lab: ten updates under load, a bad one, the naive o
 	STOWAGE_LONG=1 scripts/lab-test $(VENV) tests/lab/test_before.py tests/lab/test_rollback.py tests/lab/test_rollout.py tests/lab/test_health.py
 
 test-ingress: tools  ## On a lab: certificates rotated under load, two ingress hosts, back ends that die (15 minutes)
-	STOWAGE_LONG=1 scripts/lab-test $(VENV) tests/lab/test_ingress.py
+	STOWAGE_LONG=1 scripts/lab-test $(VENV) tests/lab/test_ingress.py tests/lab/test_ingress_hosts.py tests/lab/test_ingress_acme.py
 
 test-network: tools  ## On a lab: networks, addresses, services, policy, a change of mode under traffic (20 minutes)
 	STOWAGE_LONG=1 scripts/lab-test $(VENV) tests/lab/test_network*.py tests/lab/test_policy*.py

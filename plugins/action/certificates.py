@@ -17,6 +17,10 @@ from ansible_collections.stowage.fleet.plugins.plugin_utils import certificates,
 
 display = Display()
 MODULE = "stowage.fleet.host_certificates"
+ARGUMENTS = {
+    "source": {"type": "str", "choices": ["inventory", "acme"], "default": "inventory"},
+    "issued": {"type": "str", "default": "stowage_issued"},
+}
 
 
 class ActionModule(ActionBase):
@@ -28,15 +32,27 @@ class ActionModule(ActionBase):
     def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Return {changed, lines, diff}."""
         super().run(tmp, task_vars)
-        self.validate_argument_spec({})
+        _valid, args = self.validate_argument_spec(ARGUMENTS)
+        source = args["source"]
         with controller.refusals():
             fleet = controller.fleet_of(task_vars, self._templar)
-            pairs = certificates.of_inventory(task_vars, self._templar)
-        wanted = {"source": "inventory", **rules.certificates_file(pairs)}
+            pairs, challenge = self._pairs(args, fleet, task_vars)
+        wanted = {"source": source, **rules.certificates_file(pairs, source, challenge)}
         wanted["port"] = fleet["ingress"]["fence_port"]
         for line in rules.soon(pairs, time.time()) if self._is_first(task_vars) else ():
             display.warning(line)
         return self._delivered(wanted, pairs, task_vars)
+
+    def _pairs(
+        self, args: Mapping[str, Any], fleet: Mapping[str, Any], task_vars: dict[str, Any]
+    ) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
+        """What shall be served, and who answers challenges."""
+        if args["source"] == "inventory":
+            return certificates.of_inventory(task_vars, self._templar), None
+        settings = certificates.acme_settings(task_vars, self._templar)
+        address = next(one["address"] for one in fleet["nodes"] if one["name"] == settings["issuer"])
+        challenge = {"address": address, "port": settings["port"]}
+        return certificates.of_issuer(task_vars, settings, args["issued"]), challenge
 
     def _delivered(
         self, wanted: dict[str, Any], pairs: list[dict[str, Any]], task_vars: dict[str, Any]

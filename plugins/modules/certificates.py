@@ -14,6 +14,18 @@ description:
   - Sends the host the pairs that it lacks by M(stowage.fleet.host_certificates), and has it remove those that are not
     wanted any more. Keys are sent over pipelined connections only.
   - Used by the playbooks stowage.fleet.deploy and stowage.fleet.plan, on the hosts of the group C(stowage_ingress).
+options:
+  source:
+    description:
+      - Which certificates. V(acme) are those of M(stowage.fleet.issue); with them goes the route by which an ingress
+        host forwards challenges to the issuer.
+    type: str
+    choices: [inventory, acme]
+    default: inventory
+  issued:
+    description: Name under which the issuer's result was registered.
+    type: str
+    default: stowage_issued
 attributes:
   check_mode:
     support: full

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.stowage.fleet.plugins.module_utils.canonical import plain
+from ansible_collections.stowage.fleet.plugins.module_utils.discovery import acme
 from ansible_collections.stowage.fleet.plugins.module_utils.discovery import certificates as rules
 from ansible_collections.stowage.fleet.plugins.module_utils.discovery.certified import pair_digest
 from ansible_collections.stowage.fleet.plugins.module_utils.errors import Problem, StowageError, raise_all
@@ -80,7 +81,31 @@ def warnings(
     if not any(name in task_vars for name in VARIABLES):
         return []
     names = [name for one in of_inventory(task_vars, templar) for name in one["names"]]
+    if "stowage_acme" in task_vars:
+        names += [name for one in acme_settings(task_vars, templar)["certificates"] for name in one]
     return rules.uncovered(services, fleet["ingress"], names)
+
+
+def acme_settings(task_vars: Mapping[str, Any], templar: Any) -> dict[str, Any]:
+    """`stowage_acme` of the inventory, complete. Raises StowageError (STW-ACME-OPTION)."""
+    stated = plain(controller.variable(task_vars, templar, "stowage_acme"))
+    return acme.read_acme(stated, list(task_vars["groups"].get("stowage_ingress", ())))
+
+
+def facts_or_none(texts: Mapping[str, str] | None) -> dict[str, Any] | None:
+    """The facts of a pair that the issuer has; None if there is none, or none that can be read."""
+    try:
+        return pair("the issuer", texts["certificate"], texts["key"]) if texts else None
+    except StowageError:
+        return None
+
+
+def of_issuer(task_vars: Mapping[str, Any], settings: Mapping[str, Any], register: str) -> list[dict[str, Any]]:
+    """The pairs that the issuer has of what is asked for, from its registered result; raw, a host's words."""
+    result = task_vars["hostvars"].raw_get(settings["issuer"]).get(register)
+    texts = result.get("pairs") if isinstance(result, Mapping) else None
+    found = [facts_or_none((texts or {}).get(names[0])) for names in settings["certificates"]]
+    return [{**one, "default": False} for one in found if one is not None]
 
 
 def _text(where: str, stated: str, base: Path, opened: vaulted.Opener) -> str:

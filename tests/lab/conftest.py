@@ -13,6 +13,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+import edge as edge_hosts
 import pytest
 import yaml
 
@@ -248,6 +249,12 @@ def bootstrapped(lab_inventory, tmp_path_factory):
     fleet = Fleet(lab_inventory, tmp_path_factory.mktemp("fleet"))
     fleet.play("bootstrap").ok()
     return fleet
+
+
+@pytest.fixture(scope="session")
+def edge(bootstrapped):
+    """Two ingress hosts, and the shop behind them."""
+    return edge_hosts.prepare(bootstrapped)
 
 
 @pytest.fixture

@@ -58,11 +58,11 @@ def prepare(fleet):
     return fleet
 
 
-def status(url, host=None):
+def status(url, host=None, timeout=5):
     """HTTP status of a GET; 0 if nobody answers."""
     request = urllib.request.Request(url, headers={"Host": host} if host else {})
     try:
-        with urllib.request.urlopen(request, timeout=5) as answer:
+        with urllib.request.urlopen(request, timeout=timeout) as answer:
             return answer.status
     except urllib.error.HTTPError as error:
         return error.code

@@ -27,7 +27,7 @@ def of_inventory(task_vars: Mapping[str, Any], templar: Any) -> list[dict[str, A
 
     Raises StowageError (STW-CERT-*) with every mistake.
     """
-    stated = rules.read_certificates(plain(controller.variable(task_vars, templar, "stowage_certificates")))
+    stated = rules.read_certificates(_plain(controller.variable(task_vars, templar, "stowage_certificates")))
     base, opened = controller.inventory_directory(task_vars), vaulted.opener(templar)
     found: list[dict[str, Any]] = []
     problems: list[Problem] = []
@@ -106,6 +106,15 @@ def of_issuer(task_vars: Mapping[str, Any], settings: Mapping[str, Any], registe
     texts = result.get("pairs") if isinstance(result, Mapping) else None
     found = [facts_or_none((texts or {}).get(names[0])) for names in settings["certificates"]]
     return [{**one, "default": False} for one in found if one is not None]
+
+
+def _plain(value: Any) -> Any:
+    """The variable made of plain values; what Ansible Vault encrypted is opened (an object before ansible-core 2.19)."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(one) for one in value]
+    return value if value is None or isinstance(value, (bool, int, float)) else str(value)
 
 
 def _text(where: str, stated: str, base: Path, opened: vaulted.Opener) -> str:

@@ -68,7 +68,9 @@ def test_a_thousand_services_are_live_in_four_seconds(edge, capsys):
     with capsys.disabled():
         size = len(made["text"]) // 1024
         print(f"\n{SERVICES} services x {ENDPOINTS}, {size} KiB: {rendering:.2f} s CPU, live after {live:.2f} s")
-    assert status(f"http://{fleet.address(node)}/", "s999.example", timeout=30) in (502, 503, 504), "known, and nobody serves"
+    assert status(f"http://{fleet.address(node)}/", "s999.example", timeout=30) in (502, 503, 504), (
+        "known, and nobody serves"
+    )
     assert fleet.deploy().ok().changed > 0, "the next deploy puts the routes back"
     assert status(f"http://{fleet.address(node)}/", "shop.localhost") == 200
     assert rendering < RENDER_SECONDS

@@ -10,6 +10,7 @@ import stat
 import time
 
 import pytest
+from ansible.parsing import vault
 from ansible.parsing.dataloader import DataLoader
 from ansible.parsing.vault import VaultLib, VaultSecret
 from ansible.template import Templar
@@ -62,6 +63,25 @@ def test_a_key_of_ansible_vault_is_opened_in_memory(tmp_path, monkeypatch):
     monkeypatch.setattr(controller_side.vaulted, "_passwords", lambda _templar: [("default", secret)])
     assert inventory(tmp_path, stated)[0]["key"] == key
     assert path.read_bytes().startswith(b"$ANSIBLE_VAULT")
+
+
+def test_a_variable_of_ansible_vault_is_opened_in_memory(tmp_path, monkeypatch):
+    secret = ("default", VaultSecret(b"of the test"))
+    certificate, key = make_pair("shop.example")
+    sealed = VaultLib().encrypt(key, secret=secret[1]).decode()
+    loader = DataLoader()
+    loader.set_vault_secrets([secret])
+    context = getattr(vault, "VaultSecretsContext", None)  # ansible-core 2.19 and later
+    if context:
+        monkeypatch.setattr(context, "_current", context([secret]))
+    indented = "".join(f"\n      {line}" for line in sealed.splitlines())
+    public = "".join(f"\n      {line}" for line in certificate.splitlines())
+    text = f"stowage_certificates:\n  - certificate: |{public}\n    key: !vault |{indented}\n"
+    path = tmp_path / "vars.yml"
+    path.write_text(text)
+    variables = {"inventory_dir": str(tmp_path), **loader.load_from_file(str(path))}
+    (one,) = controller_side.of_inventory(variables, Templar(loader, variables))
+    assert (one["key"], one["names"], one["matches"]) == (key, ["shop.example"], True)
 
 
 def test_what_cannot_be_served_is_refused_all_at_once(tmp_path):

@@ -109,7 +109,7 @@ def of_issuer(task_vars: Mapping[str, Any], settings: Mapping[str, Any], registe
 
 
 def _plain(value: Any) -> Any:
-    """The variable made of plain values; what Ansible Vault encrypted is opened (an object before ansible-core 2.19)."""
+    """The variable made of plain values; what Ansible Vault encrypted (an object before core 2.19) is opened."""
     if isinstance(value, Mapping):
         return {str(key): _plain(one) for key, one in value.items()}
     if isinstance(value, (list, tuple)):

@@ -5,8 +5,8 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Collection, Mapping
+from bisect import bisect_right
+from collections.abc import Collection, Iterator, Mapping
 from itertools import chain, groupby
 from operator import itemgetter
 from typing import Any
@@ -33,7 +33,7 @@ def read_current(reader: Reader, value: Any, services: Mapping[str, Service]) ->
     """Every entry once, by service, slot and node."""
     entries = reader.items(value, "current")
     everywhere = {name for name, service in services.items() if service.everywhere}
-    quick = _quick(entries, everywhere)
+    quick = _quick(entries, services, everywhere)
     if quick is not None:
         return quick
     found: list[Held] = []
@@ -48,7 +48,7 @@ def read_current(reader: Reader, value: Any, services: Mapping[str, Service]) ->
     return Current(groups, {((one.service, one.slot), one.node): one for one in held if one.devices or one.ports})
 
 
-def _quick(entries: list[Any], everywhere: Collection[str]) -> Current | None:
+def _quick(entries: list[Any], services: Mapping[str, Service], everywhere: Collection[str]) -> Current | None:
     """All entries, a column at a time; None if any needs a closer look or is there twice."""
     if not {dict}.issuperset(map(type, entries)):
         return None
@@ -56,46 +56,69 @@ def _quick(entries: list[Any], everywhere: Collection[str]) -> Current | None:
         names = [entry["service"] for entry in entries]
         slots = [entry["slot"] for entry in entries]
         hosts = [entry["node"] for entry in entries]
-        if not _named(set(names)) or not _named(set(hosts)):
-            return None
-        if not {3}.issuperset(map(len, entries)):
-            held = _holding([entry for entry in entries if len(entry) != 3])
-        else:
-            held = {}
-        if names != sorted(names):
-            names, slots, hosts = map(list, zip(*sorted(zip(names, slots, hosts))))
-        groups = _groups(names, slots, hosts)
+        plain = {3}.issuperset(map(len, entries))
+        held = {} if plain else _holding([entry for entry in entries if len(entry) != 3])
+        groups = _groups(names, slots, hosts, services)
     except (KeyError, TypeError):  # also slots that are text beside numbers
         return None
-    if groups is None or held is None:
+    if groups is None or held is None or not _named(groups) or not _named(set(hosts)):
         return None
-    numbered = chain.from_iterable([group.slots for name, group in groups.items() if name not in everywhere])
-    named = chain.from_iterable([groups[name].slots for name in everywhere if name in groups])
-    if not {int}.issuperset(map(type, numbered)) or not {str}.issuperset(map(type, named)):
+    named = [*chain.from_iterable([groups[name].slots for name in everywhere if name in groups])]
+    kinds = [*map(type, slots)]
+    if not {str}.issuperset(map(type, named)):
         return None
-    return Current(groups, held)
+    fine = kinds.count(str) == len(named) and kinds.count(int) == len(slots) - len(named)
+    return Current(groups, held) if fine else None
 
 
 def _named(names: Collection[Any]) -> bool:
     return {str}.issuperset(map(type, names)) and all(map(str.strip, names))
 
 
-def _groups(names: list[str], slots: list[Any], hosts: list[str]) -> dict[str, Group] | None:
-    """The columns, sorted by name, cut into services; None if an entry is there twice."""
-    found, end, counts = {}, 0, Counter(names)
-    numbers = [*range(1, max(counts.values(), default=0) + 1)]
-    for name, count in counts.items():
-        start, end = end, end + count
-        own, places = slots[start:end], hosts[start:end]
-        if own == numbers[:count]:
-            found[name] = Group(own, places, True)
+def _groups(
+    names: list[str], slots: list[Any], hosts: list[str], services: Mapping[str, Service]
+) -> dict[str, Group] | None:
+    """The columns, cut into services by name; None if an entry is there twice."""
+    found: dict[str, Group] = {}
+    first: dict[int, list[Slot]] = {}  # by number: the slots from 1
+    for name, own, places in _cut(names, slots, hosts, services):
+        count = len(own)
+        numbers = first.get(count)
+        if numbers is None:
+            numbers = first[count] = [*range(1, count + 1)]
+        if own == numbers:
+            found[name] = Group(numbers, places, True)
             continue
         pairs = sorted(zip(own, places))
         if len(set(pairs)) < count:
             return None
-        own, places = map(list, zip(*pairs))
-        found[name] = Group(own, places, len(set(own)) == count)
+        ordered = [slot for slot, _host in pairs]
+        found[name] = Group(ordered, [host for _slot, host in pairs], len(set(ordered)) == count)
     return found
+
+
+def _cut(
+    names: list[str], slots: list[Any], hosts: list[str], services: Mapping[str, Service]
+) -> Iterator[tuple[str, list[Any], list[str]]]:
+    """Name, slots and hosts of each service, in order."""
+    if names != sorted(names):
+        parts: dict[str, tuple[list[Any], list[str]]] = {name: ([], []) for name in sorted(set(names))}
+        for name, slot, host in zip(names, slots, hosts):
+            own, places = parts[name]
+            own.append(slot)
+            places.append(host)
+        for name, part in parts.items():
+            yield name, *part
+        return
+    start, most = 0, len(names)
+    while start < most:
+        name = names[start]
+        service = services.get(name)
+        end = start + (service.replicas if service else 0)
+        if not (start < end <= most and names[end - 1] == name and (end == most or names[end] != name)):
+            end = bisect_right(names, name, start)
+        yield name, slots[start:end], hosts[start:end]
+        start = end
 
 
 def _holding(entries: list[dict[str, Any]]) -> dict[tuple[Key, str], Held] | None:

@@ -87,7 +87,7 @@ def take(state: State, service: Service, slot: Slot, node: Node) -> None:
                 devices.append((dimension, name, part))
     sizes = tuple(new_sizes(state, service, node)) if service.classes else ()
     for name, size, volume in sizes:
-        node.storage[name] -= size
+        node.storage[name] -= size  # type: ignore[index]
         state.paid.add((volume, node.index if service.everywhere else -1))
     if ports or devices or sizes:
         state.grants[key] = Grant(tuple(ports), tuple(devices), sizes)
@@ -103,5 +103,5 @@ def give_back(state: State, service: Service, slot: Slot, node: Node) -> None:
     for dimension, name, part in grant.devices:
         node.devices[dimension][name] += part
     for name, size, volume in grant.sizes:
-        node.storage[name] += size
+        node.storage[name] += size  # type: ignore[index]
         state.paid.discard((volume, node.index if service.everywhere else -1))

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from types import MappingProxyType
 from typing import Any, NamedTuple, Union
 
@@ -96,6 +96,8 @@ class Node:
     facts: Mapping[str, Any] = NOTHING
     capacity: list[int]  # by dimension, less the reserve
     free: list[int]
+    storage: Mapping[str, int] = NOTHING  # class -> bytes; where there is any, a dict of the host's own
+    listed: tuple[Port, ...] = ()  # what is bound, until `ports` is asked for
     index = 0  # position by name
     share = 0  # dominant share: the largest used part of any dimension, of SHARE
     count = 0  # replicas here
@@ -104,8 +106,19 @@ class Node:
     def __init__(self, name: str) -> None:
         """An active host of that name, with nothing known of it: most of that is said above, once for all hosts."""
         self.name = self.id = self.hostname = name
-        self.ports = HostPorts()
-        self.storage: dict[str, int] = {}  # class -> bytes
+
+    @cached_property
+    def ports(self) -> HostPorts:
+        """What is bound. Few hosts are ever asked."""
+        return HostPorts(self.listed)
+
+    def bind(self, ports: tuple[Port, ...]) -> None:
+        """Bind ports that are free."""
+        if "ports" in self.__dict__:
+            for port in ports:
+                self.ports.add(port)
+        else:
+            self.listed += ports
 
     @property
     def hash(self) -> int:

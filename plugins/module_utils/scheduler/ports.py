@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 ANY = ""  # every address
@@ -27,9 +28,11 @@ class HostPorts:
 
     __slots__ = ("_bound",)
 
-    def __init__(self) -> None:
-        """None yet."""
+    def __init__(self, ports: Iterable[Port] = ()) -> None:
+        """These so far."""
         self._bound: dict[tuple[str, int], set[str]] = {}
+        for port in ports:
+            self.add(port)
 
     def add(self, port: Port) -> None:
         """Bind a port."""

@@ -5,8 +5,7 @@ closer look of reading_nodes.py, which knows every refusal."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import chain
 from operator import itemgetter
 from typing import Any, NamedTuple
@@ -60,32 +59,41 @@ class RawNode(NamedTuple):
 
 def quick_nodes(values: Sequence[Any]) -> list[RawNode] | None:
     """The nodes, if every value of each has just the type it should have; None if anything needs a closer look."""
-    if not DICT.issuperset(map(type, values)) or not NODE_KEYS.issuperset(set(chain.from_iterable(values))):
+    keys: set[Any] = set(chain.from_iterable(values)) if DICT.issuperset(map(type, values)) else {None}
+    if not NODE_KEYS.issuperset(keys):
         return None
-    names = [value.get("name") for value in values]
+    names = _column(values, "name")
     if not _texts(names) or not all(map(str.strip, names)):
         return None
     nodes = [*map(Node, names)]
-    capacities = _Amounts()
     try:
-        for key in set(FILLS).intersection(chain.from_iterable(values)):
-            having, column = nodes, [value.get(key) for value in values]
-            if None in column:
-                having = [node for node, content in zip(nodes, column) if content is not None]
-                column = [content for content in column if content is not None]
-            if not FILLS[key](having, column):
-                return None
-        capacity = capacities.column([value.get("capacity") for value in values])
-        reserved = capacities.column([value.get("reserved") for value in values], named=False)
+        if not all(_filled(key, nodes, _column(values, key)) for key in keys.intersection(FILLS)):
+            return None
+        capacity = _amounts(_column(values, "capacity"), LISTED)
+        reserved = _amounts(_column(values, "reserved"), NUMBERS)
     except TypeError:  # something that has no hash where a name or a number should be
         return None
     if capacity is None or reserved is None:
         return None
-    devices = capacities.devices
     return [
-        RawNode(node, has, less, devices.get(at, NO_DEVICES))
-        for at, (node, has, less) in enumerate(zip(nodes, capacity, reserved))
+        RawNode(node, amounts, less, devices)
+        for node, (amounts, devices), (less, _none) in zip(nodes, capacity, reserved)
     ]
+
+
+def _filled(key: str, nodes: Sequence[Node], column: Sequence[Any]) -> bool:
+    if None in column:
+        nodes = [node for node, content in zip(nodes, column) if content is not None]
+        column = [content for content in column if content is not None]
+    return FILLS[key](nodes, column)
+
+
+def _column(values: Sequence[Any], key: str) -> list[Any]:
+    """What each has under a key; None if nothing."""
+    try:
+        return [value[key] for value in values]
+    except KeyError:
+        return [value.get(key) for value in values]
 
 
 def _texts(values: Sequence[Any]) -> bool:
@@ -197,21 +205,25 @@ def _ports(nodes: Sequence[Node], column: Sequence[Any]) -> bool:
         parts = [*map(PARTS, entries)]
     except KeyError:
         return False
-    numbers, addresses, protocols = zip(*parts) if parts else ((), (), ())
-    if not INTEGER.issuperset(map(type, numbers)) or not _texts(addresses) or not _texts(protocols):
+    if not INTEGER.issuperset({type(number) for number, _ip, _protocol in parts}):
         return False
     known = {part: _plain_port(*part) for part in set(parts)}
     if None in known.values():
         return False
-    found = map(known.__getitem__, parts)
-    for node, content in zip(nodes, column):
-        for _entry in content:
-            node.ports.add(next(found))  # type: ignore[arg-type]
+    found: list[Any] = [*map(known.__getitem__, parts)]
+    shared: dict[tuple[Port, ...], tuple[Port, ...]] = {}
+    start = 0
+    for node, many in zip(nodes, map(len, column)):
+        if many:
+            bound = tuple(found[start : start + many])
+            node.listed = shared.setdefault(bound, bound)
+            start += many
     return True
 
 
-@lru_cache(maxsize=4096)
-def _plain_port(port: int, ip: str, protocol: str) -> Port | None:
+def _plain_port(port: int, ip: Any, protocol: Any) -> Port | None:
+    if not _texts((ip, protocol)):
+        return None
     found = address_text(ip) if 0 < port < 65536 and protocol in PROTOCOLS else None
     return None if found is None else Port(found, port, protocol)
 
@@ -239,56 +251,51 @@ FILLS: dict[str, Fill] = {
 }
 
 
-class _Amounts:
-    """Amounts by name; equal ones of several hosts are made once and are one mapping."""
+Made = tuple[Mapping[str, int], Mapping[str, Sequence[str]]]  # amounts, and the devices of those that name them
+NOTHING_STATED: Made = (NO_AMOUNTS, NO_DEVICES)
 
-    def __init__(self) -> None:
-        """None known yet."""
-        self.known: dict[tuple[tuple[str, float], ...], Mapping[str, int] | None] = {}
-        self.devices: dict[int, Mapping[str, Sequence[str]]] = {}  # by position: resources that name their devices
 
-    def column(self, stated: Sequence[Any], named: bool = True) -> list[Mapping[str, int]] | None:
-        """The amounts of each host; None if anything needs a closer look. named: it may name devices."""
-        if not {dict, type(None)}.issuperset(map(type, stated)):
-            return None
-        given = [*filter(None, stated)]
-        kinds = set(map(type, chain.from_iterable(map(dict.values, given))))
-        if not (LISTED if named else NUMBERS).issuperset(kinds) or not _texts([*chain.from_iterable(given)]):
-            return None
-        lists = list in kinds
-        found: list[Mapping[str, int]] = []
-        for at, content in enumerate(stated):
-            if not content:
-                found.append(NO_AMOUNTS)
-                continue
-            if lists and list in map(type, content.values()):
-                made = self._named(content, at)
-            else:
-                made = self._of(tuple(content.items()))
-            if made is None:
+def _amounts(column: Sequence[Any], kinds: Collection[type]) -> list[Made] | None:
+    """The amounts of each host by name, equal ones made once; None if anything needs a closer look."""
+    if not {dict, type(None)}.issuperset(map(type, column)):
+        return None
+    given = [*filter(None, column)]
+    names = [*dict.fromkeys(chain.from_iterable(given))]
+    parts = [_column(given, name) for name in names]
+    found = set(chain.from_iterable([set(map(type, part)) for part in parts]))
+    if type(None) in found and sum(map(len, given)) == sum([len(part) - part.count(None) for part in parts]):
+        found.remove(type(None))  # not stated
+    if not found.issubset(kinds) or not _texts(names):
+        return None
+    if list in found:
+        parts = [[tuple(one) if one.__class__ is list else one for one in part] for part in parts]
+    rows = [*zip(*parts)]
+    known = {row: _make(names, row) for row in set(rows)}
+    if None in known.values():
+        return None
+    made: list[Any] = [*map(known.__getitem__, rows)]
+    if len(made) == len(column):
+        return made
+    each = iter(made)
+    return [next(each) if content else NOTHING_STATED for content in column]
+
+
+def _make(names: Sequence[str], row: Sequence[Any]) -> Made | None:
+    """The amounts of one row of a table; None where nothing is stated."""
+    amounts: dict[str, int] = {}
+    devices: dict[str, Sequence[str]] = {}
+    for name, content in zip(names, row):
+        if content is None:
+            continue
+        if content.__class__ is not tuple:
+            amount = exact(name, content)
+            if amount is None or not whole(name, amount):
                 return None
-            found.append(made)
-        return found
-
-    def _of(self, items: tuple[tuple[str, float], ...]) -> Mapping[str, int] | None:
-        if items not in self.known:
-            made = {name: exact(name, content) for name, content in items}
-            fine = all(part is not None and whole(name, part) for name, part in made.items())
-            self.known[items] = made if fine else None  # type: ignore[assignment]
-        return self.known[items]
-
-    def _named(self, stated: dict[str, Any], at: int) -> Mapping[str, int] | None:
-        """Amounts of a host that names devices."""
-        names = {key: content for key, content in stated.items() if content.__class__ is list}
-        amounts = self._of(tuple([(key, content) for key, content in stated.items() if key not in names]))
-        if amounts is None or CPUS in names or MEMORY in names:
+            amounts[name] = amount
+            continue
+        if name in (CPUS, MEMORY) or not _texts(content) or not all(map(str.strip, content)):
             return None
-        found, devices = dict(amounts), {}
-        for key, content in names.items():
-            if not _texts(content) or not all(map(str.strip, content)):
-                return None
-            if len(set(content)) < len(content) or len(content) > MOST_DEVICES:
-                return None
-            devices[key], found[key] = sorted(content), len(content) * SHARE
-        self.devices[at] = devices
-        return found
+        if len(set(content)) < len(content) or len(content) > MOST_DEVICES:
+            return None
+        devices[name], amounts[name] = sorted(content), len(content) * SHARE
+    return amounts, devices

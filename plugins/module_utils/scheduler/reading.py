@@ -69,7 +69,7 @@ def _unique(reader: Reader, kind: str, raws: list[Any], most: int) -> list[Any]:
 
 def _shares(reader: Reader, nodes: Iterable[RawNode], services: Iterable[RawService]) -> None:
     """Refuse parts of resources whose devices no host names."""
-    named = {kind for raw in nodes for kind in raw.devices}
+    named = {kind for devices in filter(None, map(attrgetter("devices"), nodes)) for kind in devices}
     for raw in services:
         for kind, demand in raw.demands.items():
             if kind not in (CPUS, MEMORY) and demand % SHARE and kind not in named:
@@ -78,7 +78,10 @@ def _shares(reader: Reader, nodes: Iterable[RawNode], services: Iterable[RawServ
 
 def _dimensions(nodes: list[RawNode], services: list[RawService]) -> tuple[str, ...]:
     generic: set[str] = set()
-    for part in (*(raw.demands for raw in services), *(raw.capacity for raw in nodes)):
+    for part in (
+        *{id(raw.demands): raw.demands for raw in services}.values(),
+        *{id(raw.capacity): raw.capacity for raw in nodes}.values(),
+    ):
         generic.update(part)
     return (CPUS, MEMORY, *sorted(generic - {CPUS, MEMORY}))
 

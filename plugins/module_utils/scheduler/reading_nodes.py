@@ -51,7 +51,7 @@ def _closer(reader: Reader, value: Any, at: int) -> RawNode:
     node.facts = reader.mapping(raw.get("facts"), f"{place}.facts") or NOTHING
     for port in read_ports(reader, raw.get("ports"), f"{place}.ports"):
         if isinstance(port, Port):
-            node.ports.add(port)
+            node.listed += (port,)
         else:
             reader.wrong(f"{place}.ports", f"{port} is a range", "name each port that is bound")
     capacity, devices = _capacity(reader, raw.get("capacity"), f"{place}.capacity")
@@ -95,17 +95,20 @@ def _storage(reader: Reader, value: Any, place: str) -> dict[str, int]:
 
 def finish_nodes(raws: Sequence[RawNode], dimensions: tuple[str, ...]) -> tuple[Node, ...]:
     """The nodes in this order, with their capacity by dimension, less the reserve."""
-    known: dict[tuple[int, int], list[int]] = {}  # equal amounts of plain nodes are one mapping: see _amounts
+    known: dict[tuple[int, int], list[int]] = {}  # equal amounts of plain nodes are one mapping: see quick_nodes
     for index, (node, capacity, reserved, devices) in enumerate(raws):
         node.index = index
         key = (id(capacity), id(reserved))
-        if key not in known:
-            known[key] = _by_dimension(capacity, reserved, dimensions)
-        node.capacity = known[key]
-        node.free = node.capacity[:]
-        for name, names in devices.items():
-            at = dimensions.index(name)
-            node.devices = {**node.devices, at: dict.fromkeys(names[: node.capacity[at] // SHARE], SHARE)}
+        found = known.get(key)
+        if found is None:
+            found = known[key] = _by_dimension(capacity, reserved, dimensions)
+        node.capacity, node.free = found, found[:]
+        if devices:
+            node.devices = {
+                at: dict.fromkeys(devices[name][: found[at] // SHARE], SHARE)
+                for at, name in enumerate(dimensions)
+                if name in devices
+            }
     return tuple([raw.node for raw in raws])
 
 

@@ -58,6 +58,7 @@ class Filters:
         taints = {one: 0 for node in state.nodes if node.taints for one in node.taints}
         self._taints = {one: self._having(one) for one in taints}
         self.soft = any(taint.effect == SOFT for taint in self._taints)
+        self.driving = any(taint.effect == EXECUTE for taint in self._taints)
         self._constraints: dict[Constraint, int] = {}
         self._allowed: dict[tuple[tuple[Constraint, ...], tuple[str, ...]], int] = {}
         self._tolerated: dict[tuple[tuple[Toleration, ...], bool], int] = {}
@@ -138,7 +139,7 @@ class Filters:
     def legal(self, service: Service) -> int:
         """The hosts where a replica that runs may stay, as far as filters up to volumes say."""
         mask = self.allowed(service) & self.stays
-        if self._taints:
+        if self.driving:
             mask &= self.tolerated(service, staying=True)
         return mask & self.home(service) if service.volumes else mask
 

@@ -46,6 +46,10 @@ class HostPorts:
         """Give a port back."""
         self._bound[(port.protocol, port.port)].discard(port.address)
 
+    def bound(self) -> Iterable[tuple[str, int]]:
+        """Protocol and port of all that was ever bound."""
+        return self._bound
+
     def takes(self, port: Port) -> bool:
         """True if the port, or the same port on every address, is bound already."""
         bound = self._bound.get((port.protocol, port.port))

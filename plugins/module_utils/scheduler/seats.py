@@ -9,17 +9,19 @@ for a service and the set of its hosts; a service with anything to object to is 
 from __future__ import annotations
 
 from collections import Counter
-from operator import attrgetter
 
-from .cliques import Clique, Cliques
+from .cliques import Cliques, Taking
 from .counting import BALANCE
+from .counting import Counter as Counted
+from .domains import mask_of
 from .gates import Rules
-from .model import SHARE, Group, Node, Service
+from .grants import Grant, free_devices, free_ports
+from .model import NOTHING, SHARE, CountRule, Group, Key, Node, Service, Slot
+from .ports import Port
 from .state import State, share_of
 
 WIDTH = 128  # bits of one amount in a sum of several: capacities have 83, and there are 2**20 replicas at most
 COUNT = 32
-KIND, BALANCED = attrgetter("kind"), frozenset(BALANCE)
 LOW = (1 << COUNT) - 1
 FIELD = (1 << WIDTH) - 1
 MEMORY, OTHERS = COUNT + WIDTH, COUNT + 2 * WIDTH  # where the second amount, and those after it, begin
@@ -36,6 +38,7 @@ class Seats:
         self.shifts = [COUNT + WIDTH * at for at in range(len(state.request.dimensions))]
         self.involved = rules.relations.involved
         self.cliques = Cliques(rules.relations)
+        self.bound = self._listed()
 
     def whole(self, service: Service, group: Group) -> bool:
         """Place all entries of a service; False if any is not plainly legal where it is, then none is placed."""
@@ -57,7 +60,7 @@ class Seats:
         legal = self.filters.legal(service)
         if legal != self.filters.all and not self._all(legal, positions):
             return False
-        if not self._passes(service, positions):
+        if not self._passes(service, positions, group.slots):
             return False
         self.state.places.seat(service.name, group, positions)
         self.state.counts.pop(service.name, None)
@@ -78,45 +81,122 @@ class Seats:
     def _all(self, mask: int, positions: list[int]) -> bool:
         return all(map(self.filters.flags(mask).__getitem__, positions))
 
-    def _passes(self, service: Service, positions: list[int]) -> bool:
-        """True if nothing but amounts could keep any replica from its host; ports are bound then."""
-        if service.ranges or service.classes or (self.rules.parts and self.rules.generic(service)):
-            return False
+    def _passes(self, service: Service, positions: list[int], slots: list[Slot]) -> bool:
+        """True if nothing but amounts could keep any replica from its host; what they hold is granted then."""
         if service.max_per_node or service.ports:
             most = max(Counter(positions).values()) if len(set(positions)) < len(positions) else 1
             if most > (1 if service.ports else service.max_per_node) or most > (service.max_per_node or most):
                 return False
-        if service.name in self.involved or (service.rules and not BALANCED.issuperset(map(KIND, service.rules))):
+        join: list[Taking] = []
+        if service.name in self.involved:
             clique = self.cliques.of(service)
-            if clique is not None:
-                return self._join(service, clique, positions)
-            gates = self.rules.gates(service, staying=True)
-            if gates.reach != self.filters.all and not self._all(gates.reach, positions):
+            found = self.cliques.apart(service, clique, positions) if clique else self._related(service, positions)
+            if found is None:
                 return False
-            if not all(counter.takes(positions) for counter in gates.counters):
-                return False
-        return not service.ports or self._bind(service, positions)
-
-    def _join(self, service: Service, clique: Clique, positions: list[int]) -> bool:
-        """Take the place of a clique's member, if no other one is near; ports are bound then."""
-        found = self.cliques.apart(service, clique, positions)
-        if found is None or (service.ports and not self._bind(service, positions)):
+            join = found
+        if service.rules and not all(self._takes(rule, positions) for rule in service.rules):
             return False
-        for taken, mine in found:
+        if not self._holds(service, positions, slots):
+            return False
+        for taken, mine in join:
             taken.update(mine)
         return True
 
-    def _bind(self, service: Service, positions: list[int]) -> bool:
-        """Bind the service's ports on the hosts, if they are free on each."""
-        bound = [self.state.nodes[at].ports for at in positions]
-        for ports in bound:
-            for port in service.ports:
-                if ports.takes(port):
-                    return False
-        for ports in bound:
-            for port in service.ports:
-                ports.add(port)
+    def _takes(self, rule: CountRule, positions: list[int]) -> bool:
+        return rule.kind in BALANCE or Counted(rule, self.filters, 0, {}).takes(positions)
+
+    def _related(self, service: Service, positions: list[int]) -> list[Taking] | None:
+        """[] if affinities have nothing against the hosts; None if they have."""
+        relations = self.rules.relations
+        barred = relations.barred(service)
+        if barred and barred & mask_of(positions):
+            return None
+        return [] if all(self._takes(rule, positions) for rule in relations.own(service)) else None
+
+    def _holds(self, service: Service, positions: list[int], slots: list[Slot]) -> bool:
+        """Grant what the replicas hold beside plain amounts, if each of them can have it where it is."""
+        grants: list[tuple[Key, Node, Grant]] = []
+        if service.ranges or service.classes or (self.rules.parts and self.rules.generic(service)):
+            found = self._grants(service, positions, slots)
+            if found is None:
+                return False
+            grants = found
+        if service.ports and not self._bind(service.ports, positions):
+            return False
+        for key, node, grant in grants:
+            self.state.grants[key] = grant
+            for _range, port in grant.ports:
+                node.ports.add(port)
+                self.bound.setdefault((port.protocol, port.port), set()).add(node.index)
+            for dimension, name, part in grant.devices:
+                node.devices[dimension][name] -= part
         return True
+
+    def _grants(
+        self, service: Service, positions: list[int], slots: list[Slot]
+    ) -> list[tuple[Key, Node, Grant]] | None:
+        """What each replica may hold on its host; None if that needs a look at each."""
+        nodes = [self.state.nodes[at] for at in positions]
+        stores = all(name in node.storage for name, _size, _volume in service.classes for node in nodes)
+        if len(set(positions)) < len(positions) or not stores:
+            return None
+        needs = [(at, part) for at, part in service.demands if at not in self.rules.plain]
+        found: list[tuple[Key, Node, Grant]] = []
+        for slot, node in zip(slots, nodes) if service.ranges or needs else ():
+            grant = self._grant(service, slot, node, needs)
+            if grant is None:
+                return None
+            if grant.ports or grant.devices:
+                found.append(((service.name, slot), node, grant))
+        return found
+
+    def _grant(self, service: Service, slot: Slot, node: Node, needs: list[tuple[int, int]]) -> Grant | None:
+        held = self.state.held.get(((service.name, slot), node.name))
+        ports = free_ports(node, service, held) if service.ranges else []
+        devices: list[tuple[int, str, int]] = []
+        for dimension, part in needs:
+            there = node.devices.get(dimension)
+            if there is None:
+                if part % SHARE:
+                    return None
+                continue
+            mine = held.devices.get(self.state.request.dimensions[dimension], NOTHING) if held else NOTHING
+            chosen = free_devices(there, part, mine)
+            if chosen is None:
+                return None
+            devices += [(dimension, name, piece) for name, piece in chosen]
+        return None if ports is None else Grant(tuple(ports), tuple(devices), ())
+
+    def _bind(self, ports: tuple[Port, ...], positions: list[int]) -> bool:
+        """Bind ports on the hosts, if they are free on each."""
+        nodes, keys = self.state.nodes, [(port.protocol, port.port) for port in ports]
+        for port, key in zip(ports, keys):
+            there = self.bound.get(key)
+            if there and not there.isdisjoint(positions) and any(nodes[at].ports.takes(port) for at in positions):
+                return False
+        for key in keys:
+            self.bound.setdefault(key, set()).update(positions)
+        for at in positions:
+            nodes[at].bind(ports)
+        return True
+
+    def _listed(self) -> dict[tuple[str, int], set[int]]:
+        """By protocol and port: the hosts where it is bound, whatever the address."""
+        alike: dict[tuple[Port, ...], list[int]] = {}
+        for node in self.state.nodes:
+            if node.listed:
+                alike.setdefault(node.listed, []).append(node.index)
+        found: dict[tuple[str, int], set[int]] = {}
+        for ports, hosts in alike.items():
+            for port in ports:
+                found.setdefault((port.protocol, port.port), set()).update(hosts)
+        return found
+
+    def singly(self, service: Service) -> None:
+        """Tell that a service's replicas were placed one by one: its ports are bound somewhere."""
+        for at in self.state.counts[service.name] if service.ports or service.ranges else ():
+            for protocol, port in self.state.nodes[at].ports.bound():
+                self.bound.setdefault((protocol, port), set()).add(at)
 
     def use(self) -> set[str]:
         """Take from the hosts what all that was placed uses. Returns those that do not have as much."""

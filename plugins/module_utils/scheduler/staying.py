@@ -37,6 +37,7 @@ def settle(state: State, rules: Rules) -> None:
                 gone = set() if left is None else set(group.hosts).difference(left.hosts)
                 entries = [held for held in state.request.current.of(name) if held.node not in gone]
                 _seat(rules, service, entries, claims, crowded)
+                seats.singly(service)
     crowded |= seats.use()
     if crowded:
         _reopen(state, crowded, claims)

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..errors import Problem, StowageError, raise_all, show
-from . import bgp, blocks
+from . import bgp, blocks, evpn
 from .settings import RANGES, as_address, as_network, check, overlaps, settings
 from .vips import kept_range, vip_range
 
@@ -70,7 +70,8 @@ def plan_table(fleet: Mapping[str, Any], observed: Mapping[str, Mapping[str, Any
     nodes, reflectors = fleet["nodes"], fleet.get("reflectors") or []
     problems = check(fleet["network"], nodes)
     wanted = settings(fleet["network"])
-    problems += bgp.check(wanted, nodes, reflectors) if isinstance(fleet["network"], Mapping) else []
+    if isinstance(fleet["network"], Mapping):
+        problems += bgp.check(wanted, nodes, reflectors) + evpn.check(wanted, nodes)
     raise_all(problems)
     cidr = wanted["cidr"]
     for node in nodes:
@@ -89,6 +90,7 @@ def plan_table(fleet: Mapping[str, Any], observed: Mapping[str, Mapping[str, Any
     try:
         table = allocate(fleet["network"], nodes, claims, fleet["name"], mtus)
         bgp.extend(table, wanted, nodes, reflectors)
+        evpn.extend(table, wanted)
         problems += bgp.unreachable(table, observed)
     except StowageError as error:
         problems += error.problems

@@ -59,15 +59,20 @@ def reflects(state: Mapping[str, Any]) -> bool:
 def _filters(state: Mapping[str, Any], addresses: list[str]) -> Lines:
     """In: blocks of others, and what `accept` names. Out: the own block; a reflector passes on everybody's."""
     block, exact = own(dict(state))["block"], f"ge {state['block_prefix']} le {state['block_prefix']}"
-    tor = state["bgp"]["topology"] == "tor"
-    incoming = [f"deny {block} le 32", f"permit {state['cidr']} {exact}"]
+    tor, evpn = state["bgp"]["topology"] == "tor", state["mode"] == "evpn"
+    # In mode evpn blocks travel in the other family: as IPv4 routes they would go without the tunnel.
+    incoming = [f"deny {state['cidr']} le 32"] if evpn else [f"deny {block} le 32", f"permit {state['cidr']} {exact}"]
     incoming += [f"permit {text}" for text in state["bgp"]["accept"]]
     if tor:
         others = (entry["address"] for entry in peers(dict(state)).values() if ":" not in entry["address"])
         incoming += [f"permit {address}/32" for address in sorted(others, key=_order)]
     outgoing = [f"permit {state['cidr']} {exact}"] if reflects(state) else [f"permit {block}"]
+    outgoing = [] if evpn else outgoing
     outgoing += [f"permit {address}/32" for address in addresses] if tor else []
-    lines = _list("stowage-in", incoming) + _list("stowage-out", outgoing)
+    lines = _list("stowage-in", incoming) + _list("stowage-out", outgoing or ["deny any"])
+    if evpn:
+        lines += _list("stowage-own", [f"permit {block}"])
+        lines += _list("stowage-others", [f"deny {block} le 32", f"permit {state['cidr']} {exact}"])
     return [*lines, *_list("stowage-blocks", [f"permit {state['cidr']} le 32"]), "!"]
 
 
@@ -81,16 +86,20 @@ def _order(address: str) -> int:
 
 def _sources(state: Mapping[str, Any]) -> Lines:
     """The host speaks to containers of others by its VTEP address, as over VXLAN; its block is known while empty."""
-    me = own(dict(state))
+    me, evpn = own(dict(state)), state["mode"] == "evpn"
+    refused = ["route-map stowage-source deny 15", " match ip address prefix-list stowage-blocks", "exit", "!"]
+    announced = ["route-map stowage-announced permit 10", " match ip address prefix-list stowage-own", "exit", "!"]
     return [
         "route-map stowage-source permit 10",
-        " match ip address prefix-list stowage-blocks",
+        f" match ip address prefix-list {'stowage-others' if evpn else 'stowage-blocks'}",
         f" set src {me['vtep']}",
         "exit",
         "!",
+        *(refused if evpn else []),
         "route-map stowage-source permit 20",
         "exit",
         "!",
+        *(announced if evpn else []),
         "ip protocol bgp route-map stowage-source",
         f"ip route {me['block']} blackhole 250",
         "!",
@@ -170,5 +179,6 @@ def _families(state: Mapping[str, Any], addresses: list[str]) -> Lines:
         for group in groups:
             lines.append(f"  neighbor {group} activate")
             lines += [f"  neighbor {group} route-reflector-client"] if group == CLIENTS else []
-        lines += ["  advertise-all-vni", "  advertise ipv4 unicast", " exit-address-family", " !"]
+        lines += ["  advertise-all-vni", "  advertise ipv4 unicast route-map stowage-announced"]
+        lines += [" exit-address-family", " !"]
     return lines

@@ -12,27 +12,14 @@ from collections.abc import Collection
 from typing import Any
 
 from .kernel import Change, NetworkError, read, run, set_sysctls, sysctl
-from .names import BRIDGE, LOOP, LOOP_MAC, SYSCTLS, VXLAN
+from .names import BRIDGE, EVPN, EVPN_PORT, LOOP, LOOP_MAC, SYSCTLS, VXLAN
 from .state import State, own
 
 
 def device_changes(state: State) -> list[Change]:
-    """stwvx0 and stw0. The bridge exists before Docker, which adopts it, so that names are served from the start."""
+    """stwvx0, stw0, those of the mode. The bridge is there before Docker, which adopts it: names are served at once."""
     me, mtu = own(state), state["mtu"]
-    csum = "noudpcsum" if ":" not in me["address"] else ""
-    vxlan = f"type vxlan id {state['vni']} local {me['address']} dstport {state['port']} nolearning {csum}"
-    wanted = {"id": state["vni"], "port": state["port"], "learning": False, "udp_csum": bool(":" in me["address"])}
-    wanted["local6" if ":" in me["address"] else "local"] = me["address"]
-    changes = []
-    found = next(iter(read("ip", "-d", "link", "show", "dev", VXLAN)), None)
-    if found is not None and _differs(found, "vxlan", wanted):
-        changes.append(Change(f"remove device {VXLAN} ({_differs(found, 'vxlan', wanted)})", "ip", f"link del {VXLAN}"))
-        found = None
-    if found is None:
-        line = f"link add {VXLAN} address {me['mac']} mtu {mtu} {vxlan}"
-        changes.append(Change(f"add device {VXLAN}", "ip", line))
-    elif found.get("address") != me["mac"]:
-        changes.append(Change(f"set MAC of {VXLAN}", "ip", f"link set {VXLAN} address {me['mac']}"))
+    changes, found = _vxlan_changes(state, VXLAN, state["vni"])
     changes += level(found, VXLAN, mtu)
     bridge = next(iter(read("ip", "-d", "link", "show", "dev", BRIDGE)), None)
     if bridge is None:
@@ -47,7 +34,56 @@ def device_changes(state: State) -> list[Change]:
     elif bridge["linkinfo"].get("info_data", {}).get("nf_call_iptables") != 1:
         line = f"link set {BRIDGE} type bridge nf_call_iptables 1"
         changes.append(Change(f"have traffic inside {BRIDGE} filtered", "ip", line))
-    return changes + level(bridge, BRIDGE, mtu) + _loop_changes(state)
+    return changes + level(bridge, BRIDGE, mtu) + _loop_changes(state) + _evpn_changes(state)
+
+
+def _vxlan_changes(state: State, device: str, vni: int) -> tuple[list[Change], dict[str, Any] | None]:
+    """What a VXLAN device lacks but for MTU and up, and the device as it is if it stays."""
+    me = own(state)
+    csum = "noudpcsum" if ":" not in me["address"] else ""
+    kind = f"type vxlan id {vni} local {me['address']} dstport {state['port']} nolearning {csum}"
+    wanted = {"id": vni, "port": state["port"], "learning": False, "udp_csum": bool(":" in me["address"])}
+    wanted["local6" if ":" in me["address"] else "local"] = me["address"]
+    changes = []
+    found = next(iter(read("ip", "-d", "link", "show", "dev", device)), None)
+    if found is not None and _differs(found, "vxlan", wanted):
+        reason = _differs(found, "vxlan", wanted)
+        changes.append(Change(f"remove device {device} ({reason})", "ip", f"link del {device}"))
+        found = None
+    if found is None:
+        line = f"link add {device} address {me['mac']} mtu {state['mtu']} {kind}"
+        changes.append(Change(f"add device {device}", "ip", line))
+    elif found.get("address") != me["mac"]:
+        changes.append(Change(f"set MAC of {device}", "ip", f"link set {device} address {me['mac']}"))
+    return changes, found
+
+
+def _evpn_changes(state: State) -> list[Change]:
+    """In mode evpn a bridge that FRR's routes go through, its only port a VXLAN device; in others neither."""
+    bridge, port = (next(iter(read("ip", "-d", "link", "show", "dev", name)), None) for name in (EVPN, EVPN_PORT))
+    if state["mode"] != "evpn":
+        there = [name for name, link in ((EVPN_PORT, port), (EVPN, bridge)) if link]
+        return [Change(f"remove device {name}", "ip", f"link del {name}") for name in there]
+    me, mtu = own(state), state["mtu"]
+    changes = []
+    if bridge is not None and bridge.get("linkinfo", {}).get("info_kind") != "bridge":
+        changes.append(Change(f"remove device {EVPN}", "ip", f"link del {EVPN}"))
+        bridge = None
+    if bridge is None:
+        changes.append(Change(f"add device {EVPN}", "ip", f"link add {EVPN} address {me['mac']} type bridge"))
+        changes.append(Change(f"set MTU of {EVPN}", "ip", f"link set {EVPN} mtu {mtu}"))
+    elif bridge.get("address") != me["mac"]:
+        changes.append(Change(f"set MAC of {EVPN}", "ip", f"link set {EVPN} address {me['mac']}"))
+    changes += level(bridge, EVPN, mtu)
+    made, port = _vxlan_changes(state, EVPN_PORT, state["evpn"]["vni"])
+    changes += made
+    if port is None or port.get("master") != EVPN:
+        changes.append(Change(f"make {EVPN_PORT} a port of {EVPN}", "ip", f"link set {EVPN_PORT} master {EVPN}"))
+    held = (port or {}).get("linkinfo", {}).get("info_slave_data", {})
+    if port is None or held.get("learning") is not False or held.get("neigh_suppress") is not True:
+        line = f"link set {EVPN_PORT} type bridge_slave neigh_suppress on learning off"
+        changes.append(Change(f"have {EVPN_PORT} learn nothing by itself", "ip", line))
+    return changes + level(port, EVPN_PORT, mtu)
 
 
 def _loop_changes(state: State) -> list[Change]:
@@ -105,6 +141,7 @@ def address_changes(state: State) -> list[Change]:
     gateway = f"{me['gateway']}/{me['block'].split('/')[1]}"
     changes = []
     places = [(VXLAN, f"{me['vtep']}/32", True), (BRIDGE, gateway, False)]
+    places += [(EVPN, f"{me['vtep']}/32", True)] if state["mode"] == "evpn" else []
     places += [(LOOP[1], f"{state['vips'].split('/')[0]}/32", True)] if state.get("vips") else []
     for device, wanted, alone in places:
         links = read("ip", "-4", "addr", "show", "dev", device)
@@ -119,7 +156,10 @@ def address_changes(state: State) -> list[Change]:
 def sysctl_changes(state: State, check: bool) -> list[str]:
     """Forwarding on; our devices loose on the return path; what localhost sends to a published port may leave."""
     wanted = {"net/ipv4/ip_forward": "1", f"net/ipv6/conf/{VXLAN}/disable_ipv6": "1"}
-    for device in (VXLAN, BRIDGE):
+    tunnels = [VXLAN, *([EVPN] if state["mode"] == "evpn" else [])]
+    for device in [EVPN, EVPN_PORT] if EVPN in tunnels else []:
+        wanted[f"net/ipv6/conf/{device}/disable_ipv6"] = "1"
+    for device in [*tunnels, BRIDGE]:
         conf = f"net/ipv4/conf/{device}"
         wanted.update({f"{conf}/rp_filter": "2", f"{conf}/send_redirects": "0", f"{conf}/route_localnet": "1"})
     for device in LOOP if state.get("vips") else ():

@@ -16,6 +16,8 @@ RUN = "/run/stowage"
 VXLAN = "stwvx0"
 BRIDGE = "stw0"
 EVPN = "stwl3"
+# The VXLAN device of mode evpn: a port of that bridge, whose entries are FRR's.
+EVPN_PORT = "stwx0"
 # Bridges of subnets with fixed addresses begin as the usual one does: one pattern means all containers of this host.
 BRIDGES = f"{BRIDGE}*"
 # What goes in at one end comes out at the other: the way of a task to itself by its service's address.

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from .blocks import ip_range
-from .converge import BRIDGE, BRIDGES, LOOP, MARK, VXLAN, own, peers, tunnels
+from .converge import BRIDGE, BRIDGES, LOOP, MARK, own, peers, tunnels
 
 TABLE = 'table {name}\ndelete table {name}\ntable {name} {{\n\tcomment "stowage:{digest}"\n{body}}}\n'
 
@@ -74,7 +74,7 @@ def _guard(state: Mapping[str, Any]) -> str:
     return f"""\tset peers {{ type {kind}; {elements}}}
 \tchain guard {{
 \t\ttype filter hook prerouting priority -310; policy accept;
-\t\tudp dport {state["port"]} @th,96,24 {state["vni"]} {family} saddr != @peers drop
+\t\tudp dport {state["port"]} @th,96,24 {_vnis(state)} {family} saddr != @peers drop
 \t\tiifname != "lo" ip daddr 127.0.0.0/8 drop
 \t\tiifname "{BRIDGE}" ip saddr != {me["block"]} drop
 \t\tiifname "{BRIDGE}" ip saddr {{ {me["vtep"]}, {me["gateway"]} }} drop
@@ -83,6 +83,12 @@ def _guard(state: Mapping[str, Any]) -> str:
 {_native(state)}\t\tiifname != {_names("lo", BRIDGES, *tunnels(state), LOOP[1])} ip daddr @inside drop
 \t}}
 """
+
+
+def _vnis(state: Mapping[str, Any]) -> str:
+    """The VNI, or the set of them, that the fleet's tunnels have."""
+    evpn = state.get("evpn")
+    return f"{{ {state['vni']}, {evpn['vni']} }}" if evpn else str(state["vni"])
 
 
 def _native(state: Mapping[str, Any]) -> str:
@@ -160,7 +166,7 @@ def _forwarding(state: Mapping[str, Any]) -> str:
 \t}}
 \tchain segment {{
 \t\ttype filter hook forward priority -150; policy accept;
-\t\toifname "{VXLAN}" tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu
+\t\toifname {_names(*tunnels(state))} tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu
 \t}}
 """
 

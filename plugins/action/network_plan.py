@@ -22,11 +22,12 @@ class ActionModule(ActionBase):
     def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Return {table, silent}."""
         super().run(tmp, task_vars)
-        _valid, args = self.validate_argument_spec({"observed": {"type": "str", "required": True}})
+        arguments = {"observed": {"type": "str", "required": True}, "keys": {"type": "str"}}
+        _valid, args = self.validate_argument_spec(arguments)
         with refusals():
             fleet = fleet_of(task_vars, self._templar)
             observed = _observed(task_vars["hostvars"], fleet, args["observed"])
-            table = plan_table(fleet, observed)
+            table = plan_table(fleet, observed, _keys(task_vars["hostvars"], fleet, args["keys"]))
         silent = sorted(node["name"] for node in fleet["nodes"] if node["name"] not in observed)
         return {"changed": False, "table": table, "silent": silent}
 
@@ -39,3 +40,9 @@ def _observed(hostvars: Any, fleet: Mapping[str, Any], register: str) -> dict[st
         if isinstance(result, Mapping) and "networks" in result:
             found[node["name"]] = plain(result)
     return found
+
+
+def _keys(hostvars: Any, fleet: Mapping[str, Any], register: str | None) -> dict[str, Any]:
+    """{node: public key that host_network state=keyed returned}."""
+    told = {node["name"]: hostvars.raw_get(node["name"]).get(register) for node in fleet["nodes"] if register}
+    return {name: plain(result).get("public_key") for name, result in told.items() if isinstance(result, Mapping)}

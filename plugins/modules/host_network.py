@@ -15,6 +15,7 @@ description:
     routes, neighbours, forwarding entries, sysctls, the nftables table C(inet stowage), the Docker network
     C(stowage) - and installs a unit that does the same before Docker starts at boot.
   - With O(state=absent) it removes all of that.
+  - With O(state=keyed) it has a WireGuard key on the host, C(/etc/stowage/wireguard.key), and returns its public half.
   - With O(state=probed) it sends echo requests of full size, which may not be fragmented, to other hosts, by their own
     addresses and through the tunnel, and fails (C(STW-MTU)) with path and size where large packets are lost. Ways on
     which nothing comes back are warnings. It changes nothing.
@@ -24,8 +25,12 @@ options:
   state:
     description: What to do.
     type: str
-    choices: [observed, present, absent, probed, status]
+    choices: [observed, keyed, present, absent, probed, status]
     default: present
+  rotate:
+    description: With O(state=keyed), make a new key. The next O(state=present) uses it and forgets the old one.
+    type: bool
+    default: false
   name:
     description: Name of this host in the fleet. Required for O(state=present).
     type: str
@@ -61,6 +66,11 @@ EXAMPLES = r"""
     address: 192.0.2.11
   register: __network_observed
 
+- name: Have a key of the host's own
+  stowage.fleet.host_network:
+    state: keyed
+  register: __network_key
+
 - name: Plan the fleet's blocks
   stowage.fleet.network_plan:
     observed: __network_observed
@@ -84,10 +94,14 @@ EXAMPLES = r"""
 RETURN = r"""
 changes:
   description: Every object that differed, one line each.
-  returned: when O(state) is V(present) or V(absent)
+  returned: when O(state) is V(present), V(absent) or V(keyed)
   type: list
   elements: str
   sample: [add route 10.128.6.0/24, repair table inet stowage]
+public_key:
+  description: The public half of the host's key; empty in check mode where there is none yet.
+  returned: when O(state=keyed)
+  type: str
 held:
   description: The fleet table this host holds, with its name; null if it holds none.
   returned: when O(state=observed)
@@ -163,13 +177,19 @@ from ansible_collections.stowage.fleet.plugins.module_utils.network import (
     probe,
     settings,
     tables,
+    wireguard,
 )
 
 ARGUMENTS = {
-    "state": {"type": "str", "choices": ["observed", "present", "absent", "probed", "status"], "default": "present"},
+    "state": {
+        "type": "str",
+        "choices": ["observed", "keyed", "present", "absent", "probed", "status"],
+        "default": "present",
+    },
     "name": {"type": "str"},
     "address": {"type": "str", "default": ""},
     "table": {"type": "dict"},
+    "rotate": {"type": "bool", "default": False},
     "engine": {"type": "bool", "default": True},
 }
 
@@ -186,6 +206,12 @@ def observed(module: AnsibleModule) -> dict:
     }
 
 
+def keyed(module: AnsibleModule) -> dict:
+    """A key of this host's own; only its public half is told."""
+    changes = wireguard.make_key(module.params["rotate"], module.check_mode)
+    return {"changed": bool(changes), "changes": changes, "public_key": wireguard.public_key()}
+
+
 def present(module: AnsibleModule) -> dict:
     """Converge; the state is on disk before the kernel is touched, so that a reboot finishes what was begun."""
     check = module.check_mode
@@ -195,7 +221,7 @@ def present(module: AnsibleModule) -> dict:
     docker = networks.docker_networks() if module.params["engine"] else None
     raise_all(settings.overlaps(entry["block"], host.host_networks(docker or {}), f"host {state['name']}"))
     files = host.write(host.files(state), check)
-    changes = [f"write {path}" for path in files]
+    changes = [f"write {path}" for path in files] + wireguard.use_key(state, check)
     changes += converge.converge(state, tables.base_table(state), check)
     changes += host.enable_unit(bool({host.UNIT_PATH, host.DROP_IN} & set(files)), check)
     warnings: list = []
@@ -233,7 +259,7 @@ def probed(_module: AnsibleModule) -> dict:
     if state is None:
         return {"changed": False, "ways": []}
     me, ways = converge.own(state), probe.ways(state)
-    raise_all(paths.problems(state["name"], ways, blocks.overhead(me["address"])))
+    raise_all(paths.problems(state["name"], ways, blocks.overhead(me["address"], bool(state.get("encryption")))))
     return {"changed": False, "ways": ways, "warnings": paths.warnings(state["name"], ways, state["port"])}
 
 
@@ -266,8 +292,8 @@ def main() -> None:
         required_if=[("state", "present", ("name", "table"))],
         supports_check_mode=True,
     )
-    states = {"observed": observed, "present": present, "absent": absent, "probed": probed, "status": status}
-    work = states[module.params["state"]]
+    states = {"observed": observed, "keyed": keyed, "present": present, "absent": absent}
+    work = {**states, "probed": probed, "status": status}[module.params["state"]]
     try:
         result = work(module)
     except (converge.NetworkError, EngineError, OSError) as error:

@@ -72,7 +72,7 @@ def established(fleet, wanted, family="ipv4 unicast", seconds=90):
 
 
 class Traffic:
-    """Pings from a network namespace of a node to an address, until the block ends. `gap`: its longest silence, in s."""
+    """Pings from a network namespace of a node to an address, until the block ends. `gap`: its longest silence."""
 
     def __init__(self, fleet, node, target, inside="", source=""):
         self.fleet, self.node = fleet, node

@@ -38,6 +38,8 @@ def sentence(commands: list[str]) -> str:
 def ports(state: Mapping[str, Any]) -> list[str]:
     """What other hosts send to this one, as port/protocol."""
     routed = state["mode"] in ("bgp", "evpn")
+    if state.get("encryption"):
+        return [f"{state['wireguard']['port']}/udp"]
     return [f"{state['port']}/udp", *(BGP_PORTS if routed else ())]
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..errors import Problem, StowageError, raise_all, show
-from . import bgp, blocks, evpn
+from . import bgp, blocks, encryption, evpn
 from .settings import RANGES, as_address, as_network, check, overlaps, settings
 from .vips import kept_range, vip_range
 
@@ -60,18 +60,22 @@ def allocate(
     }
 
 
-def plan_table(fleet: Mapping[str, Any], observed: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+def plan_table(
+    fleet: Mapping[str, Any], observed: Mapping[str, Mapping[str, Any]], keys: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """The fleet table from the Fleet and what the hosts that answered said, after all checks that need both.
 
-    observed: {host: {held, networks, addresses, mtu, links, devices}} as `host_network state=observed` returns.
-    Raises StowageError with every mistake: those of `allocate`, STW-CIDR-OVERLAP, STW-BGP, STW-INVENTORY (an address
-    the host does not have).
+    observed: {host: {held, networks, addresses, mtu, links, devices}} as `host_network state=observed` returns; keys:
+    {host: public key} as state=keyed does.
+    Raises StowageError with every mistake: those of `allocate`, STW-CIDR-OVERLAP, STW-BGP, STW-EVPN, STW-ENCRYPTION,
+    STW-INVENTORY (an address the host does not have).
     """
     nodes, reflectors = fleet["nodes"], fleet.get("reflectors") or []
     problems = check(fleet["network"], nodes)
     wanted = settings(fleet["network"])
     if isinstance(fleet["network"], Mapping):
         problems += bgp.check(wanted, nodes, reflectors) + evpn.check(wanted, nodes)
+        problems += encryption.check(wanted)
     raise_all(problems)
     cidr = wanted["cidr"]
     for node in nodes:
@@ -91,6 +95,7 @@ def plan_table(fleet: Mapping[str, Any], observed: Mapping[str, Mapping[str, Any
         table = allocate(fleet["network"], nodes, claims, fleet["name"], mtus)
         bgp.extend(table, wanted, nodes, reflectors)
         evpn.extend(table, wanted)
+        problems += encryption.extend(table, wanted, keys or {}, claims)
         problems += bgp.unreachable(table, observed)
     except StowageError as error:
         problems += error.problems
@@ -245,7 +250,10 @@ def _mtu(
     problems: list[Problem],
 ) -> int:
     """One MTU for the fleet. It never grows by itself: running containers keep the one they were made with."""
-    extra = max((blocks.overhead(str(node["address"])) for node in nodes if as_address(node["address"])), default=50)
+    sealed = encryption.wanted(wanted)
+    extra = max(
+        (blocks.overhead(str(node["address"]), sealed) for node in nodes if as_address(node["address"])), default=50
+    )
     host = min(mtus, key=lambda name: (mtus[name], name), default="")
     limit = (mtus[host] if host else DEFAULT_MTU) - extra
     if wanted["mtu"]:

@@ -8,6 +8,7 @@ import hashlib
 import ipaddress
 
 VXLAN_OVERHEAD = {4: 50, 6: 70}
+WIREGUARD_OVERHEAD = {4: 60, 6: 80}
 
 
 def address_pool(block: str) -> list[str]:
@@ -51,9 +52,16 @@ def container_mac(address: str) -> str:
     return _mac(b"\x02\x42" + ipaddress.IPv4Address(address).packed)
 
 
-def overhead(underlay: str) -> int:
-    """Bytes VXLAN adds to a packet over this underlay address."""
-    return VXLAN_OVERHEAD[ipaddress.ip_address(underlay).version]
+def overhead(underlay: str, encrypted: bool = False) -> int:
+    """Bytes VXLAN adds to a packet over this underlay address, if encrypted inside of WireGuard."""
+    version = ipaddress.ip_address(underlay).version
+    return VXLAN_OVERHEAD[4] + WIREGUARD_OVERHEAD[version] if encrypted else VXLAN_OVERHEAD[version]
+
+
+def inner(block: str) -> str:
+    """The host's address inside of WireGuard: the first that no container gets (10.128.5.0/24 gives 10.128.5.192)."""
+    network = ipaddress.IPv4Network(block)
+    return str(network.network_address + network.num_addresses * 3 // 4)
 
 
 def fixed_bridge(subnet: str) -> str:

@@ -39,6 +39,7 @@ from .names import (
 )
 from .routing import fdb_changes, neighbour_changes, route_changes, route_key
 from .state import State, load_state, own, peers, tunnels
+from .wireguard import converge_wireguard
 
 # What others say as `converge.x`.
 __all__ = [
@@ -87,7 +88,8 @@ def converge(state: State, base: str, check: bool = False, ports: str = PORTS, p
         if not check:
             filter_bridges()
         script = policy_text(policy)
-        done = apply(device_changes(state), check) + apply(address_changes(state), check)
+        done = converge_wireguard(state, check)
+        done += apply(device_changes(state), check) + apply(address_changes(state), check)
         done += sysctl_changes(state, check)
         addresses = fixed(script)
         done += bridges_of_fixed(state, addresses, check)

@@ -13,7 +13,7 @@ from typing import Any, Union
 
 from ..programs import program
 from . import converge
-from .names import DEVICES, SYSCTLS
+from .names import DEVICES, KEY, NEXT_KEY, SYSCTLS
 from .tables import base_table
 
 SCRIPT = "/usr/local/lib/stowage/stowage-net"
@@ -192,6 +192,7 @@ def _read(path: str) -> tuple[bytes, int] | None:
 def remove(check: bool) -> list[str]:
     """Remove every file that the network room may have written, the state last; return the paths that were there."""
     paths = [UNIT_PATH, DROP_IN, *UNMANAGED, SCRIPT, converge.PORTS, converge.POLICY, converge.POLICED, SYSCTLS]
+    paths += [KEY, NEXT_KEY]
     paths += [converge.BASE, converge.STATE]
     there = [path for path in paths if os.path.exists(path)]
     for path in [] if check else there:

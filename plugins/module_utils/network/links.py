@@ -13,7 +13,7 @@ from typing import Any
 
 from .kernel import Change, NetworkError, read, run, set_sysctls, sysctl
 from .names import BRIDGE, EVPN, EVPN_PORT, LOOP, LOOP_MAC, SYSCTLS, VXLAN
-from .state import State, own
+from .state import State, endpoint, own
 
 
 def device_changes(state: State) -> list[Change]:
@@ -39,11 +39,11 @@ def device_changes(state: State) -> list[Change]:
 
 def _vxlan_changes(state: State, device: str, vni: int) -> tuple[list[Change], dict[str, Any] | None]:
     """What a VXLAN device lacks but for MTU and up, and the device as it is if it stays."""
-    me = own(state)
-    csum = "noudpcsum" if ":" not in me["address"] else ""
-    kind = f"type vxlan id {vni} local {me['address']} dstport {state['port']} nolearning {csum}"
-    wanted = {"id": vni, "port": state["port"], "learning": False, "udp_csum": bool(":" in me["address"])}
-    wanted["local6" if ":" in me["address"] else "local"] = me["address"]
+    me, local = own(state), endpoint(state, own(state))
+    csum = "noudpcsum" if ":" not in local else ""
+    kind = f"type vxlan id {vni} local {local} dstport {state['port']} nolearning {csum}"
+    wanted = {"id": vni, "port": state["port"], "learning": False, "udp_csum": bool(":" in local)}
+    wanted["local6" if ":" in local else "local"] = local
     changes = []
     found = next(iter(read("ip", "-d", "link", "show", "dev", device)), None)
     if found is not None and _differs(found, "vxlan", wanted):

@@ -18,6 +18,10 @@ BRIDGE = "stw0"
 EVPN = "stwl3"
 # The VXLAN device of mode evpn: a port of that bridge, whose entries are FRR's.
 EVPN_PORT = "stwx0"
+WIREGUARD = "stwwg0"
+# This host's private key, which never leaves it, and the one that takes its place with the next convergence.
+KEY = "/etc/stowage/wireguard.key"
+NEXT_KEY = "/etc/stowage/wireguard.key.next"
 # Bridges of subnets with fixed addresses begin as the usual one does: one pattern means all containers of this host.
 BRIDGES = f"{BRIDGE}*"
 # What goes in at one end comes out at the other: the way of a task to itself by its service's address.

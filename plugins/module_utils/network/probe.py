@@ -46,7 +46,7 @@ def ways(state: Mapping[str, Any], sample: int = SAMPLE) -> list[Way]:
     `sample` hosts only that many are asked, those that follow this one by index: together the hosts ask all around.
     """
     me, mtu = own(dict(state)), int(state["mtu"])
-    extra = overhead(str(me["address"]))
+    extra = overhead(str(me["address"]), bool(state.get("encryption")))
     chosen = _sample(state, sample)
     asked = {}
     for name, peer in chosen.items():

@@ -7,8 +7,8 @@ from __future__ import annotations
 from typing import Any
 
 from .kernel import Change, read
-from .names import LOOP, METRIC, PROTOCOL, VXLAN
-from .state import State, own, peers
+from .names import LOOP, METRIC, PROTOCOL, VXLAN, WIREGUARD
+from .state import State, endpoint, own, peers
 
 Fixed = dict[str, Any]
 
@@ -34,7 +34,7 @@ def fdb_changes(state: State) -> list[Change]:
         for entry in read("bridge", "fdb", "show", "dev", VXLAN)
         if entry.get("state") == "permanent"
     }
-    wanted = {(peer["mac"], peer["address"]) for peer in peers(state).values()}
+    wanted = {(peer["mac"], endpoint(state, peer)) for peer in peers(state).values()}
     changes = []
     # Removals first: a replace would take the place of the old entry, and its removal would then fail.
     for mac, address in sorted(found - wanted):
@@ -66,6 +66,12 @@ def route_changes(state: State, addresses: Fixed | None = None) -> list[Change]:
             line = f"route replace {target} via {vtep} dev {VXLAN} onlink proto {PROTOCOL} metric {METRIC}"
             changes.append(Change(f"add route {target}", "ip", line))
             replaced.add((target, METRIC))  # whose old way, of the same metric, `replace` takes away
+    for inner in [peer["inner"] for peer in others.values()] if state.get("encryption") else []:
+        key = f"{inner} dev {WIREGUARD}"
+        kept.add(key)
+        if key not in found:
+            line = f"route replace {inner} dev {WIREGUARD} proto {PROTOCOL} scope link src {own(state)['inner']}"
+            changes.append(Change(f"add route {inner}", "ip", line))
     if state.get("vips"):
         me = own(state)
         source = {route_key(route): route.get("prefsrc") for route in ours}

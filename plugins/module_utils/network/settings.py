@@ -20,6 +20,7 @@ DEFAULTS: dict[str, Any] = {
     "port": 4789,
     "bgp": None,  # bgp.options
     "evpn": None,  # evpn.options
+    "encryption": None,  # or wireguard
 }
 MODES = ("vxlan", "bgp", "evpn")
 RANGES = {"block_prefix": (20, 27), "mtu": (1280, 65535), "vni": (1, 2**24 - 1), "port": (1, 65535)}
@@ -27,7 +28,8 @@ PLACE = "stowage_network"
 
 
 def settings(network: Mapping[str, Any] | None) -> dict[str, Any]:
-    """stowage_network with every default filled in: {mode, cidr, block_prefix, mtu, vni, port, bgp, evpn}."""
+    """stowage_network with every default filled in: {mode, cidr, block_prefix, mtu, vni, port, bgp, evpn,
+    encryption}."""
     return {**DEFAULTS, **{str(key): value for key, value in (network or {}).items()}}
 
 

@@ -28,6 +28,11 @@ def peers(state: State) -> dict[str, dict[str, Any]]:
     return {name: entry for name, entry in sorted(state["nodes"].items()) if name != state["name"]}
 
 
+def endpoint(state: Mapping[str, Any], entry: Mapping[str, Any]) -> str:
+    """Where a host's VXLAN ends: its address, if encrypted that inside of WireGuard."""
+    return str(entry["inner"] if state.get("encryption") else entry["address"])
+
+
 def tunnels(state: Mapping[str, Any]) -> list[str]:
     """The devices that packets of other hosts' containers come in by, out of an encapsulation."""
     return [VXLAN, *([EVPN] if state["mode"] == "evpn" else [])]

@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 
 from .blocks import ip_range
 from .converge import BRIDGE, BRIDGES, LOOP, MARK, own, peers, tunnels
+from .names import WIREGUARD
+from .state import endpoint
 
 TABLE = 'table {name}\ndelete table {name}\ntable {name} {{\n\tcomment "stowage:{digest}"\n{body}}}\n'
 
@@ -67,20 +69,45 @@ def _members(state: Mapping[str, Any]) -> str:
 
 def _guard(state: Mapping[str, Any]) -> str:
     me = own(dict(state))
-    family = "ip6" if ":" in me["address"] else "ip"
+    family = "ip6" if ":" in endpoint(state, me) else "ip"
     kind = "ipv6_addr" if family == "ip6" else "ipv4_addr"
-    underlay = sorted(peer["address"] for peer in peers(dict(state)).values())
+    underlay = sorted(endpoint(state, peer) for peer in peers(dict(state)).values())
     elements = f"elements = {{ {', '.join(underlay)} }}; " if underlay else ""
-    return f"""\tset peers {{ type {kind}; {elements}}}
+    return f"""{_sealing(state)}\tset peers {{ type {kind}; {elements}}}
 \tchain guard {{
 \t\ttype filter hook prerouting priority -310; policy accept;
 \t\tudp dport {state["port"]} @th,96,24 {_vnis(state)} {family} saddr != @peers drop
-\t\tiifname != "lo" ip daddr 127.0.0.0/8 drop
+{_sealed(state)}\t\tiifname != "lo" ip daddr 127.0.0.0/8 drop
 \t\tiifname "{BRIDGE}" ip saddr != {me["block"]} drop
 \t\tiifname "{BRIDGE}" ip saddr {{ {me["vtep"]}, {me["gateway"]} }} drop
 \t\tiifname "{BRIDGES}" iifname != "{BRIDGE}" ip saddr != @fixed drop
 \t\tiifname {_names(*tunnels(state))} ip saddr != @inside drop
-{_native(state)}\t\tiifname != {_names("lo", BRIDGES, *tunnels(state), LOOP[1])} ip daddr @inside drop
+{_native(state)}\t\tiifname != {_names("lo", BRIDGES, *tunnels(state), *_inner(state), LOOP[1])} ip daddr @inside drop
+\t}}
+"""
+
+
+def _inner(state: Mapping[str, Any]) -> list[str]:
+    return [WIREGUARD] if state.get("encryption") else []
+
+
+def _sealed(state: Mapping[str, Any]) -> str:
+    """With encryption: no VXLAN of ours from anywhere else, and from there nothing but for this host itself."""
+    if not state.get("encryption"):
+        return ""
+    return f"""\t\tiifname != "{WIREGUARD}" udp dport {state["port"]} @th,96,24 {_vnis(state)} counter drop
+\t\tiifname "{WIREGUARD}" ip saddr != @peers drop
+\t\tiifname "{WIREGUARD}" ip daddr != {own(dict(state))["inner"]} drop
+"""
+
+
+def _sealing(state: Mapping[str, Any]) -> str:
+    """With encryption: no VXLAN of ours goes out any other way, whatever routes there are."""
+    if not state.get("encryption"):
+        return ""
+    return f"""\tchain sealing {{
+\t\ttype filter hook output priority 0; policy accept;
+\t\toifname != "{WIREGUARD}" udp dport {state["port"]} @th,96,24 {_vnis(state)} counter drop
 \t}}
 """
 

@@ -19,6 +19,9 @@ options:
     description: Name of the variable that the results of M(stowage.fleet.host_network) were registered as.
     type: str
     required: true
+  keys:
+    description: Name of the variable that results of M(stowage.fleet.host_network) with its state V(keyed) were registered as.
+    type: str
 extends_documentation_fragment: [stowage.fleet.attributes.reads]
 author:
   - Stowage contributors (@stowage)

@@ -10,6 +10,11 @@ import time
 import yaml
 
 INTERVAL = 0.02  # seconds between two pings
+CONVERGE = """
+- hosts: stowage_nodes
+  gather_facts: false
+  roles: [stowage.fleet.network]
+"""
 OBSERVE = """
 - hosts: stowage_nodes
   gather_facts: false
@@ -25,13 +30,13 @@ OBSERVE = """
 
 
 def network(fleet, **settings):
-    """Write stowage_network, with what every test of the lab has, and bootstrap; the run."""
+    """Write stowage_network, with what every test of the lab has, and have it so on all hosts, as a bootstrap does."""
     path = fleet.directory / "group_vars/all/fleet.yml"
     text = yaml.safe_dump(
         {"cidr": "10.128.0.0/12", "block_prefix": 24, **settings}, default_flow_style=True, width=1000
     )
     path.write_text(re.sub(r"(?m)^stowage_network:.*$", f"stowage_network: {text.strip()}", path.read_text()))
-    return fleet.play("bootstrap").ok()
+    play(fleet, CONVERGE)
 
 
 def play(fleet, text):

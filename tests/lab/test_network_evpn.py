@@ -72,7 +72,7 @@ def test_containers_of_all_hosts_reach_each_other(evpn):
             if other["node"] != node:
                 assert " dev stwl3" in evpn.shell(node, f"ip route get {other['ip']}")
         assert int(evpn.shell(node, "cat /sys/class/net/stwx0/statistics/tx_packets")) >= before + 3 * (len(tasks) - 1)
-    assert evpn.play("bootstrap").ok().changed == 0
+    assert evpn.play("verify_network").ok().changed == 0
     told = health(evpn)
     assert all(one["down"] == [] and len(one["sessions"]) == len(evpn.nodes) - 1 for one in told.values()), told
 

@@ -8,10 +8,11 @@ import subprocess
 import sys
 
 from ansible_collections.stowage.fleet.plugins.module_utils.network import api as network
-from ansible_collections.stowage.fleet.plugins.module_utils.network import converge, host, links, tables
+from ansible_collections.stowage.fleet.plugins.module_utils.network import converge, host, links, tables, wireguard
 
 converge.POLICED = "/run/policed"
 links.SYSCTLS = "/run/sysctls.json"
+wireguard.KEY = "/run/wireguard.key"
 
 
 def step(name, *arguments):

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from ansible_collections.stowage.fleet.plugins.module_utils.network import blocks
 from ansible_collections.stowage.fleet.plugins.module_utils.network.api import allocate, service_table
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -269,3 +270,67 @@ def test_a_policy_is_loaded_kept_and_closed_when_its_file_is_lost():
     assert "goto refused" in done[10][1]
     assert "vmap" not in done[10][1]
     assert done[12] == ["have traffic inside stw0 filtered"]
+
+
+def evpn_state():
+    table = allocate({"mode": "evpn"}, NODES, {}, "lab", {"n1": 1500})
+    return {**table, "evpn": {"vni": 5461080}, "name": "n1"}
+
+
+@pytest.mark.parametrize(
+    ("harm", "repaired"),
+    [
+        ("ip link del stwl3", ["add device stwl3", "make stwx0 a port of stwl3"]),
+        ("ip link del stwx0", ["add device stwx0", "have stwx0 learn nothing by itself"]),
+        ("ip link set stwx0 type bridge_slave learning on", ["have stwx0 learn nothing by itself"]),
+        ("ip link set stwl3 mtu 1400", ["set MTU of stwl3 1400 -> 1450"]),
+    ],
+)
+def test_the_tunnel_of_evpn_is_built_repaired_and_taken_down(harm, repaired):
+    wanted = evpn_state()
+    built, again, _harm, mended, quiet, left, names = inside(
+        converge(wanted),
+        converge(wanted),
+        ("sh", harm),
+        converge(wanted),
+        converge(wanted),
+        converge(),
+        ("sh", "ip -br link"),
+    )
+    assert "add device stwl3" in built
+    assert again == quiet == []
+    assert set(repaired) <= set(mended)
+    assert {"remove device stwl3", "remove device stwx0"} <= set(left)
+    assert "stwl3" not in names[1]
+
+
+@pytest.mark.skipif(shutil.which("wg") is None or shutil.which("wireguard-go") is None, reason="WireGuard is missing")
+def test_wireguard_is_built_repaired_and_taken_down():
+    key = "umask 77; wg genkey > /run/wireguard.key; wg pubkey < /run/wireguard.key"
+    peer = "4Q4EIdSvgbzcDDMj7GQ1ZOdTLcHOvHJGrOfmqeIuaS0="
+    wanted = state(encryption="wireguard", wireguard={"port": 51840})
+    for entry in wanted["nodes"].values():
+        entry.update(inner=blocks.inner(entry["block"]), public_key="")
+    wanted["nodes"]["n2"]["public_key"] = peer
+    harm = f"wg set stwwg0 peer {peer} remove; ip addr flush dev stwwg0"
+    _key, built, again, _harm, mended, quiet, shown, left = inside(
+        ("sh", key),
+        converge(wanted),
+        converge(wanted),
+        ("sh", harm),
+        converge(wanted),
+        converge(wanted),
+        (
+            "sh",
+            "wg show stwwg0 allowed-ips; bridge fdb show dev stwvx0; ip route show dev stwwg0; ip -d link show stwvx0",
+        ),
+        converge(),
+    )
+    assert {"add device stwwg0", "set peer n2 on stwwg0"} <= set(built)
+    assert again == quiet == []
+    assert {"set peer n2 on stwwg0", f"add address {wanted['nodes']['n1']['inner']} on stwwg0"} <= set(mended)
+    inner = wanted["nodes"]["n2"]["inner"]
+    assert f"{peer}\t{inner}/32" in shown[1]
+    assert f"dst {inner} " in shown[1], "VXLAN goes to the address inside"
+    assert "192.0.2." not in shown[1]
+    assert "remove device stwwg0" in left

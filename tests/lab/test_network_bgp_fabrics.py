@@ -116,7 +116,7 @@ def test_a_killed_bgpd_loses_nothing(fabrics, capsys):
         print(f"\nbgp, bgpd killed: {traffic.lost} of {traffic.sent} packets lost")
     assert traffic.sent > 100
     assert traffic.lost == 0, traffic.text
-    assert fabrics.play("bootstrap").ok().changed == 0
+    assert fabrics.play("verify_network").ok().changed == 0
 
 
 def members(fleet, nodes, reflectors):
@@ -153,8 +153,8 @@ def test_a_new_host_joins_through_a_reflector(bootstrapped, capsys):
         assert 0 < took < 15
         assert {node: fleet.shell(node, KEPT) for node in old} == before, "nothing changed elsewhere"
         established(fleet, {joiner: 1, client: 1, old[0]: len(old)})
-        assert fleet.play("bootstrap").ok().changed > 0  # the others learn of it: the table, VXLAN underneath
-        assert fleet.play("bootstrap").ok().changed == 0
+        assert fleet.play("verify_network").ok().changed > 0  # the others learn of it: the table, VXLAN underneath
+        assert fleet.play("verify_network").ok().changed == 0
     finally:
         members(fleet, fleet.nodes, [])
         network(fleet, mode="vxlan")

@@ -20,7 +20,7 @@ options:
     type: str
     required: true
   keys:
-    description: Name of the variable that results of M(stowage.fleet.host_network) with its state V(keyed) were registered as.
+    description: Name of the variable that holds each host's result of M(stowage.fleet.host_network) with V(keyed).
     type: str
 extends_documentation_fragment: [stowage.fleet.attributes.reads]
 author:

@@ -15,7 +15,7 @@ LAB_TESTS := \
   test-ingress \
   test-data \
   test-secrets
-.PHONY: $(LAB_TESTS) tools lint lint-python lint-shell lint-yaml sanity changelog-lint unit package lab-test test test-all molecule faults conformance test-conformance matrix bench bench-scheduler docs units-ansible-test changelog
+.PHONY: $(LAB_TESTS) tools lint lint-python lint-shell lint-yaml sanity changelog-lint unit package lab-test test test-all molecule faults conformance test-conformance matrix bench bench-scheduler bench-network docs units-ansible-test changelog
 
 tools: setup  ## Install what the workshop needs (Debian packages when root, Python packages)
 	@scripts/tools $(VENV)
@@ -95,6 +95,9 @@ units-ansible-test: tools  ## Run the unit tests through ansible-test
 
 bench: tools  ## Measure against Swarm and a plain playbook, on the same lab hosts
 	tests/bench/run $(ARGS)
+
+bench-network: tools  ## Measure what keeping the network costs a host that knows 1,000 others (needs root; see docs/benchmarks.md)
+	$(BIN)/python tests/bench/network converge $(ARGS)
 
 bench-scheduler: tools  ## Measure the scheduler against its bars (ARGS=--quick: under a minute; see docs/scheduler-benchmarks.md)
 	$(BIN)/python tests/bench/scheduler $(ARGS)

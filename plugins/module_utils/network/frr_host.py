@@ -117,7 +117,7 @@ def bgp_health(state: Mapping[str, Any] | None) -> dict[str, Any]:
     if not state or "bgp" not in state:
         return {}
     summary, paths = _asked("show bgp summary json"), _asked("show bfd peers json")
-    afi = "l2vpnEvpn" if state["mode"] == "evpn" else "ipv4Unicast"
+    afi = "l2VpnEvpn" if state["mode"] == "evpn" else "ipv4Unicast"
     known = (summary.get(afi) or {}).get("peers") or {} if isinstance(summary, dict) else {}
     bfd = {path.get("peer"): str(path.get("status")) for path in paths} if isinstance(paths, list) else {}
     ends = neighbors(state)

@@ -1,7 +1,7 @@
 """Figures of the container network: what keeping it costs a host, and one TCP stream between containers of two hosts.
 
 usage: python tests/bench/network converge [--hosts 1000] [--rounds 7]
-       python tests/bench/network prepare|throughput|clear --inventory DIRECTORY    hosts in mode bgp; see docs/benchmarks.md
+       python tests/bench/network prepare|throughput|clear --inventory DIRECTORY    (mode bgp: docs/benchmarks.md)
 """
 
 from __future__ import annotations
@@ -48,9 +48,8 @@ def converge(options):
         wall, cpu = (statistics.median(column) for column in zip(*rounds, strict=True))
         held, bar = BARS[name]
         verdict = "yes" if {"wall": wall, "cpu": cpu}[held] <= bar else "NO"
-        print(
-            f"  {name:<7} wall {wall * 1000:6.0f} ms   cpu {cpu * 1000:6.0f} ms   bar {held} {bar * 1000:.0f} ms: {verdict}"
-        )
+        figures = f"wall {wall * 1000:6.0f} ms   cpu {cpu * 1000:6.0f} ms"
+        print(f"  {name:<7} {figures}   bar {held} {bar * 1000:.0f} ms: {verdict}")
 
 
 class Hosts:
@@ -86,9 +85,8 @@ def prepare(options):
     hosts.run(second, f"docker swarm join --token {token} {hosts.addresses[first]}:2377")
     hosts.run(first, "docker network create -d overlay --attachable bench_overlay")
     for name in hosts.names:
-        image = hosts.run(
-            name, f"docker inspect -f {{{{.Config.Image}}}} $(docker ps -q -f label=stowage.service={SERVICE})"
-        )
+        task = f"$(docker ps -q -f label=stowage.service={SERVICE})"
+        image = hosts.run(name, f"docker inspect -f {{{{.Config.Image}}}} {task}")
         hosts.run(name, f"docker run -d --name bench_overlay --network bench_overlay {image}")
 
 

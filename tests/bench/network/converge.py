@@ -1,7 +1,7 @@
 """What it costs a host to keep its part of the network: converge() of a fleet table in a network namespace of its own.
 
-Started by __main__.py inside `unshare -n -m`. Reads {state, rounds} from standard input, prints JSON: wall seconds and CPU
-seconds (its own and those of ip, bridge and nft that it starts) of each build and each verification.
+Started by __main__.py inside `unshare -n -m`. Reads {state, rounds} from standard input, prints JSON: wall seconds and
+CPU seconds (its own and those of ip, bridge and nft that it starts) of each build and each verification.
 """
 
 from __future__ import annotations

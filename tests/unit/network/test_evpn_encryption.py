@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from ansible_collections.stowage.fleet.plugins.module_utils.errors import StowageError
-from ansible_collections.stowage.fleet.plugins.module_utils.network import tables
+from ansible_collections.stowage.fleet.plugins.module_utils.network import converge, frr_host, tables
 from ansible_collections.stowage.fleet.plugins.module_utils.network.api import plan_table
 from test_network_bgp import NODES, seen
 
@@ -90,3 +92,12 @@ def test_plain_vxlan_is_dropped_both_ways():
     assert 'oifname != "stwwg0" udp dport 4789 @th,96,24 5461079 counter drop' in text
     assert "192.0.2." not in text, "only addresses inside are peers"
     assert "stwwg0" not in tables.base_table({**plan({}), "name": "n1"})
+
+
+def test_health_of_evpn_is_that_of_its_own_family(monkeypatch):
+    peer = {"state": "Established", "pfxRcd": 1, "peerUptimeMsec": 5000}
+    summary = {"ipv4Unicast": {"peers": {}}, "l2VpnEvpn": {"peers": {"192.0.2.2": peer}}}
+    answers = {"show bgp summary json": json.dumps(summary)}
+    monkeypatch.setattr(converge, "run", lambda *argv: answers.get(argv[-1], "[]"))
+    told = frr_host.bgp_health({**plan({"mode": "evpn"}), "name": "n1"})
+    assert told["down"] == ["192.0.2.3"]

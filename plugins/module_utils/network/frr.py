@@ -129,9 +129,7 @@ def _router(state: Mapping[str, Any], subnets: Mapping[str, str]) -> Lines:
         " bgp log-neighbor-changes",
         " no bgp ebgp-requires-policy",
         " no bgp default ipv4-unicast",
-        # Sessions end, routes stay while bgpd is away; but a peer that falls silent is gone at once.
-        " bgp graceful-restart",
-        " no bgp graceful-restart notification",
+        *_restart(state["mode"]),
     ]
     lines += [" bgp bestpath as-path multipath-relax"] if topology == "tor" else []
     lines += _group(GROUP, kind)
@@ -146,6 +144,16 @@ def _router(state: Mapping[str, Any], subnets: Mapping[str, str]) -> Lines:
         ranges = sorted(set(subnets.values()))
         lines += [f" bgp listen range {subnet} peer-group {CLIENTS}" for subnet in ranges]
     return [*lines, " !"]
+
+
+def _restart(mode: str) -> Lines:
+    """Sessions end, routes stay while bgpd is away; but a peer that falls silent is gone at once.
+
+    For EVPN FRR keeps the routes but not where their tunnels end: there they go, and the static VXLAN takes over.
+    """
+    if mode == "evpn":
+        return [" bgp graceful-restart-disable"]
+    return [" bgp graceful-restart", " no bgp graceful-restart notification"]
 
 
 def _group(name: str, kind: str) -> Lines:

@@ -76,8 +76,8 @@ def _guard(state: Mapping[str, Any]) -> str:
     return f"""{_sealing(state)}\tset peers {{ type {kind}; {elements}}}
 \tchain guard {{
 \t\ttype filter hook prerouting priority -310; policy accept;
-\t\tudp dport {state["port"]} @th,96,24 {_vnis(state)} {family} saddr != @peers drop
-{_sealed(state)}\t\tiifname != "lo" ip daddr 127.0.0.0/8 drop
+{_sealed(state)}\t\tudp dport {state["port"]} @th,96,24 {_vnis(state)} {family} saddr != @peers drop
+\t\tiifname != "lo" ip daddr 127.0.0.0/8 drop
 \t\tiifname "{BRIDGE}" ip saddr != {me["block"]} drop
 \t\tiifname "{BRIDGE}" ip saddr {{ {me["vtep"]}, {me["gateway"]} }} drop
 \t\tiifname "{BRIDGES}" iifname != "{BRIDGE}" ip saddr != @fixed drop

@@ -30,7 +30,16 @@ class Reasons:
 
     def staying(self) -> dict[str, dict[str, Any]]:
         """stays() of every host that has replicas or had some, by name."""
-        return {node.name: _stays(node, f"runs on {node.name}, which still suits it") for node in self.state.nodes}
+        return {
+            name: {
+                "decision": "stays",
+                "node": name,
+                "why": f"runs on {name}, which still suits it",
+                "used_permille": node.share * 1000 // SHARE,
+            }
+            for node in self.state.nodes
+            for name in [node.name]
+        }
 
     def ends(self, slots: list[Slot]) -> list[str]:
         """What follows the service's name in the names of its replicas. slots: sorted."""

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from . import conflict
 from .constraints import ENGINE_LABEL, FACT, Constraint, judge, miss, tester, value
-from .domains import Domains, flags, packed
+from .domains import flags, packed
 from .model import CPUS, MEMORY, Node, Service, Taint, Toleration
 from .state import State
 
@@ -48,7 +48,7 @@ class Filters:
         """Masks of hosts by what they are."""
         self.state = state
         self.all = (1 << len(state.nodes)) - 1
-        self.domains = Domains(state.nodes)
+        self.domains = state.request.domains
         lost = {node.name for node in state.nodes if node.unknown} & state.request.options.assume_lost
         self.lost = self.mask(lambda node: node.name in lost) if lost else 0
         unknown = packed([node.unknown for node in state.nodes])

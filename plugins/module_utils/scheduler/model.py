@@ -8,10 +8,13 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from functools import cached_property, lru_cache
 from types import MappingProxyType
-from typing import Any, NamedTuple, Union
+from typing import TYPE_CHECKING, Any, NamedTuple, Union
 
 from .constraints import Constraint
 from .ports import HostPorts, Port
+
+if TYPE_CHECKING:
+    from .domains import Domains
 
 CPUS, MEMORY = "cpus", "memory"
 NANO = 10**9
@@ -222,6 +225,7 @@ class Request(NamedTuple):
     current: Current
     options: Options
     warnings: tuple[str, ...]
+    domains: Domains
 
 
 class Eviction(NamedTuple):

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from itertools import chain
 from operator import attrgetter
@@ -12,6 +12,7 @@ from typing import Any
 
 from . import constraints as ask
 from .constraints import Constraint
+from .domains import Domains
 from .model import Node
 
 KINDS = {ask.NODE_LABEL: "node label", ask.ENGINE_LABEL: "engine label", ask.FACT: "fact"}
@@ -23,12 +24,12 @@ def near(name: str, known: Iterable[str], most: int = 2) -> list[str]:
     return get_close_matches(name, sorted(known)[:MOST_NAMES], most, 0.6)
 
 
-def doubts(constraints: Iterable[Constraint], nodes: Sequence[Node]) -> dict[Constraint, list[str]]:
+def doubts(constraints: Iterable[Constraint], domains: Domains) -> dict[Constraint, list[str]]:
     """{constraint: sentences}: keys that no host has, and values that none has but one has a near one.
 
     What only a host itself can tell (engine labels, facts) is doubted only when every host answered.
     """
-    seen = _Seen(nodes)
+    seen = _Seen(domains)
     found = {}
     for constraint in constraints:
         sentences = [text for part in constraint.parts() for text in seen.doubts(part)]
@@ -40,9 +41,9 @@ def doubts(constraints: Iterable[Constraint], nodes: Sequence[Node]) -> dict[Con
 class _Seen:
     """The keys and values that the hosts have, each looked up once."""
 
-    def __init__(self, nodes: Sequence[Node]) -> None:
-        self.nodes = nodes
-        self.unknown = any(node.unknown for node in nodes)
+    def __init__(self, domains: Domains) -> None:
+        self.nodes, self.domains = domains.nodes, domains
+        self.unknown = any(map(attrgetter("unknown"), self.nodes))
         self._keys: dict[str, set[str]] = {}
         self._values: dict[str, set[str]] = {}
 
@@ -60,7 +61,7 @@ class _Seen:
     def values(self, key: str) -> set[str]:
         """All that hosts have under one key."""
         if key not in self._values:
-            self._values[key] = {text for text in set(ask.column(key, self.nodes)) if text}
+            self._values[key] = {text for text in set(self.domains.texts(key)) if text}
         return self._values[key]
 
     def doubts(self, constraint: Constraint) -> list[str]:

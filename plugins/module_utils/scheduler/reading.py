@@ -11,7 +11,8 @@ from typing import Any
 
 from ..errors import raise_all, show
 from .constraints import EXISTS, Constraint
-from .model import CPUS, MEMORY, SHARE, Node, Request, Service, seed
+from .domains import Domains
+from .model import CPUS, MEMORY, SHARE, Request, Service, seed
 from .near import doubts, near
 from .quick_nodes import RawNode
 from .quick_services import quick_service
@@ -51,8 +52,9 @@ def read(nodes: Any, services: Any, current: Any, options: Any) -> Request:
     made = finish_nodes(raw_nodes, dimensions)
     position = {name: at for at, name in enumerate(dimensions)}
     wanted = tuple([_finish_service(raw, position) if raw.demands else raw.service for raw in raw_services])
-    warnings = (*sorted(reader.warnings), *_doubts(wanted, made))
-    return Request(dimensions, made, wanted, held, chosen, warnings)
+    domains = Domains(made)
+    warnings = (*sorted(reader.warnings), *_doubts(wanted, domains))
+    return Request(dimensions, made, wanted, held, chosen, warnings, domains)
 
 
 def _unique(reader: Reader, kind: str, raws: list[Any], most: int) -> list[Any]:
@@ -91,15 +93,15 @@ def _finish_service(raw: RawService, position: Mapping[str, int]) -> Service:
     return Service._make((*raw.service[:DEMANDS], demands, *raw.service[DEMANDS + 1 :]))
 
 
-def _doubts(services: Collection[Service], nodes: tuple[Node, ...]) -> list[str]:
+def _doubts(services: Collection[Service], domains: Domains) -> list[str]:
     """What is read but probably misspelt: labels, values, hosts, services, groups, storage classes."""
-    rules = doubts(sorted(set(chain.from_iterable(map(attrgetter("constraints"), services)))), nodes)
+    rules = doubts(sorted(set(chain.from_iterable(map(attrgetter("constraints"), services)))), domains)
     affinities = set(chain.from_iterable(_distinct("affinities", services)))
     wanted = {one[0] for one in chain.from_iterable(map(attrgetter("classes"), services))}
     names = set(map(attrgetter("name"), services))
     groups = set(chain.from_iterable(map(attrgetter("groups"), services)))
-    classes = set(chain.from_iterable(map(attrgetter("storage"), nodes)))
-    keys = _spread_doubts(services, nodes)
+    classes = set(chain.from_iterable(map(attrgetter("storage"), domains.nodes)))
+    keys = _spread_doubts(services, domains)
     strangers = any(one.service not in names if one.service else one.group not in groups for one in affinities)
     if not (rules or keys or strangers or wanted - classes):
         return []
@@ -128,12 +130,12 @@ def _spread_keys(service: Service) -> list[str]:
     return list(dict.fromkeys(keys))
 
 
-def _spread_doubts(services: Collection[Service], nodes: tuple[Node, ...]) -> Mapping[str, str]:
+def _spread_doubts(services: Collection[Service], domains: Domains) -> Mapping[str, str]:
     seen = set(chain.from_iterable(map(attrgetter("preferences"), services)))
     seen.update(map(attrgetter("key"), chain.from_iterable(map(attrgetter("rules"), services))))
     seen.update(map(attrgetter("domain"), chain.from_iterable(_distinct("affinities", services))))
     keys = sorted(seen)
-    found = doubts([Constraint(key, EXISTS) for key in keys], nodes)
+    found = doubts([Constraint(key, EXISTS) for key in keys], domains)
     return {rule.key: sentences[0] for rule, sentences in found.items()}
 
 

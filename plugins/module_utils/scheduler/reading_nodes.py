@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 from ..errors import show
@@ -96,9 +97,9 @@ def _storage(reader: Reader, value: Any, place: str) -> dict[str, int]:
 def finish_nodes(raws: Sequence[RawNode], dimensions: tuple[str, ...]) -> tuple[Node, ...]:
     """The nodes in this order, with their capacity by dimension, less the reserve."""
     known: dict[tuple[int, int], list[int]] = {}  # equal amounts of plain nodes are one mapping: see quick_nodes
-    for index, (node, capacity, reserved, devices) in enumerate(raws):
+    keys = zip(map(id, map(itemgetter(1), raws)), map(id, map(itemgetter(2), raws)))
+    for index, ((node, capacity, reserved, devices), key) in enumerate(zip(raws, keys)):
         node.index = index
-        key = (id(capacity), id(reserved))
         found = known.get(key)
         if found is None:
             found = known[key] = _by_dimension(capacity, reserved, dimensions)

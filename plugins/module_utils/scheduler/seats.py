@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections import Counter
 
+from .affinity import HOST
 from .cliques import Cliques, Taking
 from .counting import BALANCE
 from .counting import Counter as Counted
 from .domains import mask_of
 from .gates import Rules
 from .grants import Grant, free_devices, free_ports
-from .model import NOTHING, SHARE, CountRule, Group, Key, Node, Service, Slot
+from .model import NOTHING, SHARE, CountRule, Group, Held, Key, Node, Service, Slot
 from .ports import Port
 from .state import State, share_of
 
@@ -103,7 +104,10 @@ class Seats:
         return True
 
     def _takes(self, rule: CountRule, positions: list[int]) -> bool:
-        return rule.kind in BALANCE or Counted(rule, self.filters, 0, {}).takes(positions)
+        if rule.key != HOST or rule.kind != "max_per":
+            return rule.kind in BALANCE or Counted(rule, self.filters, 0, {}).takes(positions)
+        names = Counter([self.state.nodes[at].hostname.casefold() for at in positions])  # not those of all hosts
+        return "" not in names and max(names.values()) <= rule.number
 
     def _related(self, service: Service, positions: list[int]) -> list[Taking] | None:
         """[] if affinities have nothing against the hosts; None if they have."""
@@ -126,7 +130,7 @@ class Seats:
         for key, node, grant in grants:
             self.state.grants[key] = grant
             for _range, port in grant.ports:
-                node.ports.add(port)
+                node.bind((port,))
                 self.bound.setdefault((port.protocol, port.port), set()).add(node.index)
             for dimension, name, part in grant.devices:
                 node.devices[dimension][name] -= part
@@ -152,7 +156,7 @@ class Seats:
 
     def _grant(self, service: Service, slot: Slot, node: Node, needs: list[tuple[int, int]]) -> Grant | None:
         held = self.state.held.get(((service.name, slot), node.name))
-        ports = free_ports(node, service, held) if service.ranges else []
+        ports = self._again(service, node, held) if service.ranges else []
         devices: list[tuple[int, str, int]] = []
         for dimension, part in needs:
             there = node.devices.get(dimension)
@@ -166,6 +170,18 @@ class Seats:
                 return None
             devices += [(dimension, name, piece) for name, piece in chosen]
         return None if ports is None else Grant(tuple(ports), tuple(devices), ())
+
+    def _again(self, service: Service, node: Node, held: Held | None) -> list[tuple[str, Port]] | None:
+        """A port for each range: what it holds, if that is free, else what free_ports() finds."""
+        if held is not None and len(service.ranges) == 1 and not service.ports:
+            (wanted,) = service.ranges
+            text = str(wanted)
+            number = held.ports.get(text, 0)
+            if wanted.first <= number <= wanted.last:
+                there = self.bound.get((wanted.protocol, number))
+                if there is None or node.index not in there:
+                    return [(text, Port(wanted.address, number, wanted.protocol))]
+        return free_ports(node, service, held)
 
     def _bind(self, ports: tuple[Port, ...], positions: list[int]) -> bool:
         """Bind ports on the hosts, if they are free on each."""
@@ -203,7 +219,7 @@ class Seats:
         dimensions = range(2, len(self.state.request.dimensions))
         short: set[str] = set()
         for node, used in zip(self.state.nodes, self.used):
-            free = node.free
+            free, capacity = node.free, node.capacity
             if used:
                 node.count += used & LOW
                 free[0] -= used >> COUNT & FIELD
@@ -213,18 +229,13 @@ class Seats:
                     for at in dimensions:
                         free[at] -= left & FIELD
                         left >>= WIDTH
-            if node.count:
-                node.share = _share(node)
-                if min(free) < 0:
-                    short.add(node.name)
+            elif not node.count:
+                continue
+            one, other = capacity[0], capacity[1]
+            share, second = (one - free[0]) * SHARE // (one or 1), (other - free[1]) * SHARE // (other or 1)
+            if second > share:  # noqa: PLR1730  (max() doubles the time)
+                share = second
+            node.share = share if free[2:] == capacity[2:] else share_of(node)
+            if min(free) < 0:
+                short.add(node.name)
         return short
-
-
-def _share(node: Node) -> int:
-    """share_of(), written out where only cpus and memory are used."""
-    free, capacity = node.free, node.capacity
-    if free[2:] != capacity[2:]:
-        return share_of(node)
-    one, other = capacity[0], capacity[1]
-    first, second = (one - free[0]) * SHARE // (one or 1), (other - free[1]) * SHARE // (other or 1)
-    return first if first > second else second

@@ -69,6 +69,7 @@ test-ingress: tools  ## On a lab: certificates rotated under load, two ingress h
 	STOWAGE_LONG=1 scripts/lab-test $(VENV) tests/lab/test_ingress.py tests/lab/test_ingress_hosts.py tests/lab/test_ingress_acme.py
 
 test-network: tools  ## On a lab: networks, addresses, services, policy, a change of mode under traffic (20 minutes)
+	STOWAGE_LONG=1 $(BIN)/pytest -n $(PYTEST_WORKERS) tests/unit/network/test_network_engines.py
 	STOWAGE_LONG=1 scripts/lab-test $(VENV) tests/lab/test_network*.py tests/lab/test_policy*.py
 
 test-destroy: tools  ## On a lab of its own: a fleet is taken off its hosts, and nothing is left behind (4 minutes)

@@ -13,6 +13,7 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.stowage.fleet.plugins.module_utils import rollout
 from ansible_collections.stowage.fleet.plugins.module_utils.errors import Problem, StowageError, raise_all
+from ansible_collections.stowage.fleet.plugins.module_utils.network import published
 from ansible_collections.stowage.fleet.plugins.plugin_utils import (
     asking,
     certificates,
@@ -108,6 +109,9 @@ class ActionModule(ActionBase):
         observations = controller.observations_of(task_vars, fleet, args["observed"])
         if args["observation"]:
             observations = rollout.parse_observations(_read(args["observation"]), args["observation"], fleet)
+        refused, warned = published.conflicts(compiled["services"], observations)
+        raise_all(refused)
+        compiled["warnings"] += warned
         made = rollout.plan(
             fleet,
             compiled,

@@ -18,7 +18,9 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
+from ..discovery import files
 from ..discovery import given as held
+from ..network.hairpin import MARK
 from . import judge
 from .engine_socket import STARTED, EngineDown, EngineSocket, adopted_path, read_adopted, tasks_of
 from .judge import Container, Restarts, Streak
@@ -106,13 +108,23 @@ class Watch:
         listed = tasks_of(self.engine.containers(), read_adopted(adopted_path(self.root)))
         self.containers = [one for one in listed if one.ip in mine]
         running = {one.id for one in self.containers if one.state == "running"}
-        for one in running:
-            if one in fresh or one not in self.running_since:
-                self.running_since[one] = now
-                self._forget(one)
+        started = {one for one in running if one in fresh or one not in self.running_since}
+        for one in started:
+            self.running_since[one] = now
+            self._forget(one)
+        if started and str(self.given["ports"]).startswith(MARK):
+            self._ports_again()
         for one in set(self.running_since) - running:
             del self.running_since[one]
             self._forget(one)
+
+    def _ports_again(self) -> None:
+        """A container's new link to the bridge is to give packets back, where a task may meet itself."""
+        path = os.path.join(self.root, held.PORTS_FILE)
+        with held.endpoints_lock(self.root):
+            found = files.read(path) or ""
+            if found.startswith(MARK):
+                self.apply(found, path)
 
     def _forget(self, container: str) -> None:
         for kind in ("ready", "live"):

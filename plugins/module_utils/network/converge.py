@@ -6,7 +6,7 @@ The module host_network calls it, and installs it as one file, /usr/local/lib/st
 before Docker starts at boot. Standard library only.
 
 Ours are: devices whose names begin as `names.DEVICES` says, everything on them, routes with protocol 83, the nft tables
-`inet stowage` and `ip stowage_ports`, two rules in DOCKER-USER.
+`inet stowage`, `inet stowage_closed` and `ip stowage_ports`, two rules in DOCKER-USER.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ import os
 import sys
 
 from .bridges import announce, bridges_of_fixed, converge_fixed, fixed
-from .firewall import docker_user, load_table
+from .firewall import docker_user, load_table, script
+from .hairpin import reflect
 from .kernel import Change, NetworkError, apply, read, run
 from .links import address_changes, device_changes, filter_bridges, release, sysctl_changes
 from .names import (
@@ -72,6 +73,15 @@ __all__ = [
     "run",
     "tunnels",
 ]
+# Of its own, because it must outlive the other one: what that did not mark reaches no container of ours.
+UNMARKED = script(
+    "inet stowage_closed",
+    f"""\tchain forwarding {{
+\t\ttype filter hook forward priority 10; policy accept;
+\t\toifname "{BRIDGES}" meta mark and {MARK} != {MARK} drop
+\t}}
+""",
+)
 CLOSED = "table inet stowage {\n\tchain judged {\n\t\tgoto refused\n\t}\n}\n"
 
 
@@ -87,14 +97,15 @@ def converge(state: State, base: str, check: bool = False, ports: str = PORTS, p
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not check:
             filter_bridges()
-        script = policy_text(policy)
+        rules = policy_text(policy)
         done = converge_wireguard(state, check)
         done += apply(device_changes(state), check) + apply(address_changes(state), check)
         done += sysctl_changes(state, check)
-        addresses = fixed(script)
+        addresses = fixed(rules)
         done += bridges_of_fixed(state, addresses, check)
         done += apply(neighbour_changes(state) + fdb_changes(state) + route_changes(state, addresses), check)
-        done += load_table("inet", "stowage", base + script, check)
+        done += load_table("inet", "stowage", base + rules, check)
+        done += load_table("inet", "stowage_closed", UNMARKED, check)
         done += load_ports(ports, check)
         return done + docker_user(True, check)
 
@@ -102,7 +113,7 @@ def converge(state: State, base: str, check: bool = False, ports: str = PORTS, p
 def clear(check: bool = False) -> list[str]:
     """Remove everything that is ours from the kernel; return what was there."""
     done = []
-    for family, name in (("ip", "stowage_ports"), ("inet", "stowage")):
+    for family, name in (("inet", "stowage_closed"), ("ip", "stowage_ports"), ("inet", "stowage")):
         done += load_table(family, name, "", check)
     done += docker_user(False, check)
     routes = read("ip", "route", "show", "proto", str(PROTOCOL))
@@ -121,8 +132,11 @@ def devices() -> list[str]:
 
 def load_ports(path: str, check: bool) -> list[str]:
     """Load the published ports that were last delivered to this host, if any."""
-    script = text_of(path) if os.path.exists(path) else ""
-    return load_table("ip", "stowage_ports", script, check)
+    text = text_of(path) if os.path.exists(path) else ""
+    done = load_table("ip", "stowage_ports", text, check)
+    if not check:
+        reflect(text)
+    return done
 
 
 def policy_text(path: str) -> str:

@@ -15,6 +15,7 @@ from .kernel import ABSENT, NetworkError, run
 from .names import BRIDGE, MARK, RUN
 
 USER_RULE = ["-m", "mark", "--mark", f"{MARK}/{MARK}", "-m", "comment", "--comment", "stowage", "-j", "ACCEPT"]
+TABLE = 'table {name}\ndelete table {name}\ntable {name} {{\n\tcomment "stowage:{digest}"\n{body}}}\n'
 CLOSED_RULE = ["-o", f"{BRIDGE}+", "-m", "comment", "--comment", "stowage", "-j", "DROP"]
 
 
@@ -89,3 +90,8 @@ def docker_user(wanted: bool, check: bool) -> list[str]:
         if found != wanted:
             done.append("add rule in DOCKER-USER" if wanted else "remove rule in DOCKER-USER")
     return list(dict.fromkeys(done))
+
+
+def script(name: str, body: str) -> str:
+    """A script that replaces a whole table in one transaction; its comment carries the digest of the body."""
+    return TABLE.format(name=name, digest=hashlib.sha256(body.encode()).hexdigest()[:32], body=body)

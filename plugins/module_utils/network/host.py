@@ -13,6 +13,7 @@ from typing import Any, Union
 
 from ..programs import program
 from . import converge
+from .hairpin import reflect
 from .names import DEVICES, KEY, NEXT_KEY, SYSCTLS
 from .tables import base_table
 
@@ -239,6 +240,7 @@ def apply_ports(text: str, path: str = converge.PORTS) -> bool:
     Raises converge.NetworkError; a script that nft refuses leaves the old table and the old file.
     """
     changed = bool(converge.load_table("ip", "stowage_ports", text, check=False))
+    reflect(text)  # a port that is new since: what a container's start undoes is no drift
     if text:
         return bool(write({path: (text, 0o644)}, check=False)) or changed
     if os.path.exists(path):

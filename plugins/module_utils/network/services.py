@@ -9,8 +9,9 @@ from typing import Any
 
 from ..errors import Problem, StowageError
 from .converge import BRIDGES, LOOP
+from .firewall import script
+from .hairpin import MARK
 from .policy import slug
-from .tables import script
 
 PROTOCOLS = ("tcp", "udp", "sctp")
 
@@ -36,7 +37,10 @@ def service_table(
     ports, published = _published(services, serving, name)
     vips = {one["vip"]: str(one["name"]) for one in services if one.get("vip") and str(one["name"]) in serving}
     body = ports + _vips({vip: serving[vips[vip]] for vip in _ordered(vips)}, vips, name)
-    return script("ip stowage_ports", body + _hooks(published, bool(vips))) if body else ""
+    if not body:
+        return ""
+    alone = any(list(serving.get(owner, {}).values()) == [name] for owner, _target in _owners(services).values())
+    return (MARK if alone else "") + script("ip stowage_ports", body + _hooks(published, bool(vips)))
 
 
 def _vips(backends: Mapping[str, Backends], names: Mapping[str, str], node: str) -> str:

@@ -4,16 +4,14 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from .blocks import ip_range
 from .converge import BRIDGE, BRIDGES, LOOP, MARK, own, peers, tunnels
+from .firewall import script
 from .names import WIREGUARD
 from .state import endpoint
-
-TABLE = 'table {name}\ndelete table {name}\ntable {name} {{\n\tcomment "stowage:{digest}"\n{body}}}\n'
 
 
 def base_table(state: Mapping[str, Any]) -> str:
@@ -218,8 +216,3 @@ def _source(state: Mapping[str, Any]) -> str:
 def _unless(vips: Any) -> str:
     """Matches flows that were not begun to a service's address."""
     return f"ct original ip daddr != {vips} " if vips else ""
-
-
-def script(name: str, body: str) -> str:
-    """A script that replaces a whole table in one transaction; its comment carries the digest of the body."""
-    return TABLE.format(name=name, digest=hashlib.sha256(body.encode()).hexdigest()[:32], body=body)

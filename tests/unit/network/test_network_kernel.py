@@ -4,29 +4,19 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from ansible_collections.stowage.fleet.plugins.module_utils.network import blocks
 from ansible_collections.stowage.fleet.plugins.module_utils.network.api import allocate, service_table
+from network_spaces import DRIVER, ROOT, namespaces_work
 
-ROOT = Path(__file__).resolve().parents[3]
-DRIVER = Path(__file__).with_name("network_driver.py")
 PREPARE = (
     "mount -t tmpfs tmpfs /run && ip link set lo up && ip link add eth0 type veth peer name peer0"
     " && ip addr add 192.0.2.1/24 dev eth0 && ip link set eth0 up && ip link set peer0 up"
 )
 NODES = [{"name": f"n{n}", "address": f"192.0.2.{n}"} for n in (1, 2, 3)]
-
-
-def namespaces_work():
-    if os.geteuid() != 0 or not all(map(shutil.which, ("unshare", "ip", "bridge", "nft"))):
-        return False
-    probe = "ip link add probe0 type vxlan id 1 local 127.0.0.1 dstport 4789 && nft add table inet t"
-    return subprocess.run(["unshare", "-n", "-m", "sh", "-c", probe], capture_output=True, check=False).returncode == 0
 
 
 pytestmark = pytest.mark.skipif(not namespaces_work(), reason="needs root, VXLAN and nftables")

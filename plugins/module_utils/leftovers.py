@@ -68,7 +68,8 @@ def forget_units(check: bool, root: str = "/") -> None:
     """Have systemd know that units are gone, and leave no empty directory of drop-ins."""
     if check:
         return
-    _drop_empty(_path(root, f"{UNITS}/docker.service.d"))
+    for folder in ("docker.service.d", "docker.service.wants"):
+        _drop_empty(_path(root, f"{UNITS}/{folder}"))
     if os.path.isdir(SYSTEMD):
         _systemctl("daemon-reload")
 

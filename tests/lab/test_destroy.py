@@ -24,6 +24,7 @@ services:
     command: [python3, -u, -m, http.server, "8080"]
     ports: ["18080:8080"]
     configs: [settings]
+    secrets: [token]
     networks: [front]
     deploy: {replicas: 3, labels: {traefik.enable: "true", traefik.http.routers.shop.rule: "Host(`shop.localhost`)",
              traefik.http.services.shop.loadbalancer.server.port: "8080"}}
@@ -41,6 +42,7 @@ services:
 volumes: {data: {}}
 networks: {front: {ipam: {config: [{subnet: 10.5.0.0/24}]}}}
 configs: {settings: {content: "colour: green"}}
+secrets: {token: {file: ./token.txt}}
 """
 CLASSES = """
 stowage_storage_classes: {scratch: {fstype: tmpfs, source: tmpfs, options: size=1m}}
@@ -114,6 +116,7 @@ def lab(lab_inventory, tmp_path_factory):
     assert [fleet.shell(node, "ls -d /etc/stowage", check=False) for node in fleet.nodes] == [""] * len(fleet.nodes)
     with (fleet.directory / "group_vars/all/fleet.yml").open("a") as file:
         file.write(CLASSES)
+    (fleet.directory / "stacks/token.txt").write_text("not so secret\n")
     for node in fleet.nodes:
         fleet.shell(node, OTHERS)
     return fleet
@@ -172,3 +175,26 @@ def test_one_host_leaves_and_volumes_stay(lab):
     assert lab.shell(stays, "/usr/local/lib/stowage/stowage-net --check") == ""
     lab.shell(stays, "docker rm -f mine")
     lab.play("destroy", "-e", "confirm=gone", "-e", "volumes=remove").ok()
+
+
+def test_sessions_end_and_routes_of_bgp_go(lab):
+    """FRR stays installed, stopped and without our configuration; sysctls of the host's own devices are given back."""
+    lab.stack(None)
+    look = "sysctl -a 2>/dev/null | grep -E 'conf.eth0.(rp_filter|route_localnet)'"
+    before = [lab.shell(node, look) for node in lab.nodes]
+    fleet = lab.directory / "group_vars/all/fleet.yml"
+    fleet.write_text(fleet.read_text().replace("mode: vxlan", "mode: bgp"))
+    lab.play("bootstrap").ok()
+    assert lab.shell(lab.nodes[0], look) != before[0]
+    lab.play("destroy", "-e", "confirm=gone", "-e", "volumes=remove").ok()
+    for node, seen_before in zip(lab.nodes, before, strict=True):
+        assert lab.shell(node, look) == seen_before
+        assert (
+            lab.shell(node, "ip route show proto bgp; ip route show proto 83; ip -br link | grep stw", check=False)
+            == ""
+        )
+        assert (
+            lab.shell(node, "systemctl is-active frr; grep -c 'router bgp' /etc/frr/frr.conf", check=False)
+            == "inactive\n0"
+        )
+    assert lab.play("destroy", "-e", "confirm=gone", "-e", "volumes=remove").ok().changed == 0

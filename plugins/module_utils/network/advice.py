@@ -40,7 +40,8 @@ def ports(state: Mapping[str, Any]) -> list[str]:
     routed = state["mode"] in ("bgp", "evpn")
     if state.get("encryption"):
         return [f"{state['wireguard']['port']}/udp"]
-    return [f"{state['port']}/udp", *(BGP_PORTS if routed else ())]
+    tunnel = state["wireguard"]["port"] if state.get("encryption") else state["port"]
+    return [f"{tunnel}/udp", *(BGP_PORTS if routed else ())]
 
 
 def _firewalld(state: Mapping[str, Any], devices: list[str]) -> list[str]:

@@ -73,4 +73,5 @@ def test_ufw_is_told_only_what_is_lacking(host):
 
 def test_sessions_need_ports_of_their_own(host):
     assert advice.ports(state()) == ["4789/udp"]
+    assert advice.ports(state(encryption="wireguard", wireguard={"port": 51820})) == ["51820/udp"]
     assert advice.ports(state(mode="bgp")) == ["4789/udp", "179/tcp", "3784/udp", "4784/udp"]

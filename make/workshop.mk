@@ -65,7 +65,7 @@ test-stacks: tools  ## On a lab: ten real stack files of STOWAGE_DATA, unchanged
 test-rollout: tools  ## On a lab: ten updates under load, a bad one, the naive order, and Docker Swarm on the same hosts (15 minutes)
 	STOWAGE_LONG=1 scripts/lab-test $(VENV) tests/lab/test_before.py tests/lab/test_rollback.py tests/lab/test_rollout.py tests/lab/test_health.py
 
-test-ingress: tools  ## On a lab: certificates rotated under load, two ingress hosts, back ends that die (15 minutes)
+test-ingress: tools  ## On a lab: certificates (also by ACME), ingress hosts upgraded under load, a floating address, back ends that die (30 minutes)
 	STOWAGE_LONG=1 scripts/lab-test $(VENV) tests/lab/test_ingress.py tests/lab/test_ingress_hosts.py tests/lab/test_ingress_acme.py
 
 test-network: tools  ## On a lab: networks, addresses, services, policy, a change of mode under traffic (20 minutes)

@@ -14,7 +14,7 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.stowage.fleet.plugins.module_utils.errors import Problem, raise_all
 from ansible_collections.stowage.fleet.plugins.module_utils.rollout import adoption, adoption_text
-from ansible_collections.stowage.fleet.plugins.plugin_utils import controller
+from ansible_collections.stowage.fleet.plugins.plugin_utils import controller, identity
 
 display = Display()
 
@@ -117,7 +117,7 @@ class ActionModule(ActionBase):
 
     def _take(self, args: Mapping[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         """One host's share; what it refuses is told by the last stage, for all hosts at once."""
-        controller.die_with_controller()
+        identity.die_with_controller()
         directory, node = Path(args["run_dir"]), task_vars["inventory_hostname"]
         share = controller.read_json(directory / "shares.json")[node]
         given = {"mode": "take", "share": share, **controller.run_arguments(directory, node)}

@@ -13,7 +13,7 @@ from ansible.utils.display import Display
 from ansible_collections.stowage.fleet.plugins.module_utils import rollout
 from ansible_collections.stowage.fleet.plugins.module_utils.canonical import plain
 from ansible_collections.stowage.fleet.plugins.module_utils.errors import Problem, StowageError
-from ansible_collections.stowage.fleet.plugins.plugin_utils import contents, controller, delivering, vaulted
+from ansible_collections.stowage.fleet.plugins.plugin_utils import contents, controller, delivering, identity, vaulted
 
 display = Display()
 RESULT = ("changed", "phase", "tasks", "stopped", "problems", "seconds")
@@ -34,7 +34,7 @@ class ActionModule(ActionBase):
         """Return {changed, skipped, tasks, problems}; refusals are judged by stowage.fleet.gate, not here."""
         super().run(tmp, task_vars)
         _valid, args = self.validate_argument_spec(ARGUMENTS)
-        controller.die_with_controller()
+        identity.die_with_controller()
         node, directory = task_vars["inventory_hostname"], Path(args["run_dir"])
         plan, state = controller.read_json(directory / "plan.json"), controller.read_json(directory / "state.json")
         step = controller.step_of(directory, plan, args["part"], args["step"])
@@ -108,5 +108,7 @@ class ActionModule(ActionBase):
         if share["services"] and any(template.get("files") for template in share["services"].values()):
             key = str(controller.variable(task_vars, self._templar, "stowage_secrets_key", "") or "")
             labels = controller.variable(task_vars, self._templar, "stowage_labels", {})
-            return contents.of_share(plan, share, key, plain(labels or {}), vaulted.opener(self._templar))
+            run = controller.read_json(Path(self._task.args["run_dir"]) / "run.json")
+            value = contents.values(vaulted.opener(self._templar), run.get("held", ""))
+            return contents.of_share(plan, share, key, plain(labels or {}), value)
         return {}

@@ -10,7 +10,7 @@ from typing import Any
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.stowage.fleet.plugins.plugin_utils import delivering
-from ansible_collections.stowage.fleet.plugins.plugin_utils.controller import dead
+from ansible_collections.stowage.fleet.plugins.plugin_utils.identity import dead
 
 display = Display()
 PAUSE = 1.0

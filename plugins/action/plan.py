@@ -5,13 +5,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
-from ansible_collections.stowage.fleet.plugins.module_utils import rollout
+from ansible_collections.stowage.fleet.plugins.module_utils import rollout, secrets
 from ansible_collections.stowage.fleet.plugins.module_utils.errors import Problem, StowageError, raise_all
 from ansible_collections.stowage.fleet.plugins.module_utils.network import published
 from ansible_collections.stowage.fleet.plugins.plugin_utils import (
@@ -19,7 +20,9 @@ from ansible_collections.stowage.fleet.plugins.plugin_utils import (
     certificates,
     controller,
     delivering,
+    identity,
     restoring,
+    stored,
 )
 
 display = Display()
@@ -60,8 +63,8 @@ class ActionModule(ActionBase):
         """Return {changed, digest, summary, steps: [{id, title, hosts}], touched, run_dir, diff}."""
         super().run(tmp, task_vars)
         _valid, args = self.validate_argument_spec(ARGUMENTS)
-        with controller.refusals():
-            made, observations, asked = self._plan(args, task_vars)
+        with controller.refusals(), closing(controller.session_of(task_vars, self._templar)) as session:
+            made, observations, asked = self._plan(args, task_vars, session)
             shown_as_diff = self._task.diff and made["steps"] and args["purpose"] == "deploy"
             for line in [] if shown_as_diff else rollout.plan_lines(made):
                 display.display(line)
@@ -75,7 +78,8 @@ class ActionModule(ActionBase):
                 rollout.refuse_unknown(made, controller.truth(args["allow_unknown"], "stowage_allow_unknown"))
                 raise_all(delivering.problems(made, task_vars, args["observed"]))
             going = args["purpose"] == "deploy" and not self._task.check_mode and bool(made["steps"])
-            run_dir = self._begin(args, made, observations) if going else ""
+            values = session.values(secrets.needed(made)) if going else {}
+            run_dir = self._begin(args, made, observations, values) if going else ""
             if going:
                 display.display(rollout.step_heads(made["steps"])[0]["title"])
         return {
@@ -88,13 +92,15 @@ class ActionModule(ActionBase):
             "diff": {"prepared": rollout.diff_text(made)},
         }
 
-    def _plan(self, args: Mapping[str, Any], task_vars: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any], Any]:
+    def _plan(
+        self, args: Mapping[str, Any], task_vars: dict[str, Any], session: stored.Session
+    ) -> tuple[dict[str, Any], dict[str, Any], Any]:
         """The plan (made now, or taken from a file when nothing moved under it), the observations, and what to ask."""
         fleet = controller.fleet_of(task_vars, self._templar)
         if args["rollback"]:
-            compiled = restoring.wanted(fleet, task_vars, self._templar, args)
+            compiled = restoring.wanted(fleet, task_vars, self._templar, args, session)
         else:
-            compiled = controller.compiled_stacks(fleet, task_vars, self._templar)
+            compiled = controller.compiled_stacks(fleet, task_vars, self._templar, session)
         raise_all(controller.endpoint_problems(fleet, compiled["services"]))
         compiled["warnings"] += certificates.warnings(task_vars, self._templar, fleet, compiled["services"])
         lists = ("assume_lost", "recreate_volumes", "prune_stacks")
@@ -133,7 +139,9 @@ class ActionModule(ActionBase):
         lines = rollout.why_lines(question, tasks, blocked) if tasks else []
         return [*lines, *(rollout.what_if_lines(question, wish) if wish else [])]
 
-    def _begin(self, args: Mapping[str, Any], made: dict[str, Any], observations: Mapping[str, Any]) -> str:
+    def _begin(
+        self, args: Mapping[str, Any], made: dict[str, Any], observations: Mapping[str, Any], values: dict[str, bytes]
+    ) -> str:
         """Write the run's files; refuse when a living run holds a host."""
         takeover = controller.takeovers(observations)
         directory = controller.new_run(args["run_dir"])
@@ -143,7 +151,8 @@ class ActionModule(ActionBase):
             raise controller.unwritable(directory, error) from error
         controller.write_json(directory / "state.json", rollout.begin(made["serving"]))
         recorded = {node: seen.get("releases") or {} for node, seen in observations.items()}
-        controller.write_run(directory, takeover, recorded=recorded)
+        held = {"held": stored.hold(values, identity.controller())} if values else {}
+        controller.write_run(directory, takeover, recorded=recorded, **held)
         return str(directory)
 
 

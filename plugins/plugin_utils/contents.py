@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ansible_collections.stowage.fleet.plugins.module_utils import secrets, spec
@@ -13,18 +13,20 @@ from ansible_collections.stowage.fleet.plugins.module_utils.canonical import tex
 from ansible_collections.stowage.fleet.plugins.module_utils.engine.payload import fill
 from ansible_collections.stowage.fleet.plugins.module_utils.engine.sets import KEYS
 from ansible_collections.stowage.fleet.plugins.module_utils.errors import Problem, StowageError, show
-from ansible_collections.stowage.fleet.plugins.plugin_utils import controller
+from ansible_collections.stowage.fleet.plugins.plugin_utils import controller, stored
 from ansible_collections.stowage.fleet.plugins.plugin_utils.vaulted import Opener
+
+Value = Callable[[str, Mapping[str, Any]], bytes]
 
 
 def of_share(
-    plan: Mapping[str, Any], share: Mapping[str, Any], key: str, labels: Mapping[str, Any], opened: Opener
+    plan: Mapping[str, Any], share: Mapping[str, Any], key: str, labels: Mapping[str, Any], value: Value
 ) -> dict[str, Any]:
     """{files, secrets: {digest: base64}, tasks}: what a start share's tasks mount.
 
     A config that is a template is filled in for each task, which then says under `rendered` which file stands for it.
-    key: stowage_secrets_key; labels: the host's own, of the inventory; opened gives the value of what a secret's file
-    holds. Raises StowageError (STW-STALE, STW-FILE, STW-SECRET, STW-TEMPLATE).
+    key: stowage_secrets_key; labels: the host's own, of the inventory; value(digest, entry) gives a secret's value.
+    Raises StowageError (STW-STALE, STW-FILE, STW-SECRET, STW-VAULT, STW-TEMPLATE).
     """
     given: dict[str, Any] = {"files": {}, "secrets": {}, "tasks": []}
     for task in share["tasks"]:
@@ -32,9 +34,7 @@ def of_share(
         for stated in template.get("files", ()):
             wanted = {**stated, "digest": task["live"]["files"][stated["target"]]} if stated.get("live") else stated
             entry = plan["files"][wanted["digest"]]
-            content = _read(entry)
-            if wanted["kind"] == "secret":
-                content = opened(entry["name"], content)
+            content = value(wanted["digest"], entry) if wanted["kind"] == "secret" else _read(entry)
             _check(plan["fleet"]["name"], {**wanted, "stack": task["stack"]}, entry, key, content)
             if wanted["kind"] == "secret":
                 given["secrets"][wanted["digest"]] = _text(content)
@@ -45,6 +45,17 @@ def of_share(
             given["files"][rendered.get(wanted["digest"], wanted["digest"])] = _text(content)
         given["tasks"].append({**task, "rendered": rendered} if rendered else task)
     return given
+
+
+def values(opened: Opener, held: str) -> Value:
+    """A function (digest, entry of the plan's files) -> value of a secret: of its file, or of what the run holds."""
+
+    def value(digest: str, entry: Mapping[str, Any]) -> bytes:
+        if "reference" in entry:
+            return stored.held(held)(digest)
+        return opened(entry["name"], _read(entry))
+
+    return value
 
 
 def persist(stated: Any) -> str:
@@ -60,6 +71,8 @@ def persist(stated: Any) -> str:
 
 def _check(fleet: str, wanted: Mapping[str, Any], entry: Mapping[str, Any], key: str, content: bytes) -> None:
     """Refuse (STW-STALE) a content that is not what was planned."""
+    if "reference" in entry:
+        return  # what the store gave for this digest when the run began
     if wanted["kind"] == "secret":
         found = secrets.digest(fleet, wanted["stack"], entry["name"], content, key)
     else:

@@ -6,16 +6,13 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import ctypes
-import getpass
 import json
 import os
 import secrets as random
 import shutil
-import signal
-import socket
 import time
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +23,8 @@ from ansible_collections.stowage.fleet.plugins.module_utils.discovery import api
 from ansible_collections.stowage.fleet.plugins.module_utils.errors import Problem, StowageError, raise_all
 from ansible_collections.stowage.fleet.plugins.module_utils.fleet import build_fleet
 from ansible_collections.stowage.fleet.plugins.module_utils.network import fixed, reach
-from ansible_collections.stowage.fleet.plugins.plugin_utils import vaulted
+from ansible_collections.stowage.fleet.plugins.plugin_utils import identity, stored, vaulted
 
-PR_SET_PDEATHSIG = 1
 GROUPS = ("stowage_nodes", "stowage_ingress")
 HOST_VARIABLES = (
     "stowage_labels",
@@ -118,7 +114,9 @@ def stack_entries(task_vars: Mapping[str, Any], templar: Any) -> dict[str, spec.
             env_files=tuple(str(base / path) for path in entry.env_files),
             options=entry.options._replace(
                 configs=tuple((name, str(base / path)) for name, path in entry.options.configs),
-                secrets=tuple((name, str(base / path)) for name, path in entry.options.secrets),
+                secrets=tuple(
+                    (name, path if secrets.refers(path) else str(base / path)) for name, path in entry.options.secrets
+                ),
                 values=values,
                 baked=baked,
             ),
@@ -133,10 +131,12 @@ def loaded_stack(entry: spec.Stack, env: Mapping[str, Any]) -> Any:
     return spec.load(list(entry.files), variables, entry.options)
 
 
-def compiled_stacks(fleet: Mapping[str, Any], task_vars: Mapping[str, Any], templar: Any) -> dict[str, Any]:
+def compiled_stacks(
+    fleet: Mapping[str, Any], task_vars: Mapping[str, Any], templar: Any, session: stored.Session | None = None
+) -> dict[str, Any]:
     """All stacks of the inventory, loaded and compiled: {"services", "files", "warnings", "stacks"}.
 
-    Raises one StowageError with the mistakes of every stack.
+    session: of an action that goes on to ask the store. Raises one StowageError with the mistakes of every stack.
     """
     key, opened = str(variable(task_vars, templar, "stowage_secrets_key", "") or ""), vaulted.opener(templar)
     env = plain(variable(task_vars, templar, "stowage_env", {}))
@@ -167,7 +167,14 @@ def compiled_stacks(fleet: Mapping[str, Any], task_vars: Mapping[str, Any], temp
     whole["services"], misused = storage.place_volumes(whole["services"], classes, fleet["name"])
     unknown = [] if problems else reach.problems(whole["services"])  # a stack that is not read lacks its services
     raise_all([*problems, *misused, *fixed.problems(whole["services"], fleet), *unknown])
-    return whole
+    with contextlib.closing(session_of(task_vars, templar)) as own:
+        return (session or own).fill_in(whole, fleet["name"], partial(stored.observed, task_vars))
+
+
+def session_of(task_vars: Mapping[str, Any], templar: Any) -> stored.Session:
+    """What may be asked of the fleet's store of secrets; nothing is asked yet."""
+    key = str(variable(task_vars, templar, "stowage_secrets_key", "") or "")
+    return stored.Session(plain(variable(task_vars, templar, "stowage_vault")), key)
 
 
 def observations_of(task_vars: Mapping[str, Any], fleet: Mapping[str, Any], register: str) -> dict[str, Any]:
@@ -216,49 +223,6 @@ def endpoint_digests(
     return {node: discovery.share_digest(endpoint_share(part, tasks, node, cache)) for node in part["nodes"]}
 
 
-def controller() -> dict[str, Any]:
-    """This run's controller process: {host, boot, pid, started}; a later run can tell whether it still lives."""
-    pid = os.getppid()
-    return {"host": socket.gethostname(), "boot": _boot_id(), "pid": pid, "started": _started(pid)}
-
-
-def dead(other: Mapping[str, Any] | None) -> bool:
-    """True if a lock's controller ran on this machine and is proved to be gone."""
-    if not other or other.get("host") != socket.gethostname():
-        return False
-    if other.get("boot") != _boot_id():
-        return True
-    return _started(int(other["pid"])) != other.get("started")
-
-
-def die_with_controller() -> None:
-    """Have the kernel end this worker when ansible-playbook dies: nobody may go on for a run that is gone."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() == 1:
-        os.kill(os.getpid(), signal.SIGKILL)
-
-
-def holder() -> str:
-    """Who runs this, for people: user, machine, AWX job."""
-    job = os.environ.get("JOB_ID")
-    who = f"{getpass.getuser()}@{socket.gethostname()}"
-    return f"{who} (job {job})" if job else who
-
-
-def _boot_id() -> str:
-    path = Path("/proc/sys/kernel/random/boot_id")
-    return path.read_text(encoding="ascii").strip() if path.exists() else ""
-
-
-def _started(pid: int) -> str:
-    """Start time of a process in clock ticks since boot; empty if there is no such process."""
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return ""
-    return text.rpartition(")")[2].split()[19]
-
-
 def new_run(base: str | Path) -> Path:
     """The directory of a new run below base, named by the run's identity: its time, then six hex digits."""
     return Path(base) / f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{random.token_hex(3)}"
@@ -266,8 +230,8 @@ def new_run(base: str | Path) -> Path:
 
 def write_run(directory: Path, takeover: Mapping[str, str], **more: Any) -> None:
     """Write down who works in this run, and which dead runs' locks do not count; run_arguments() reads it."""
-    identity = {"id": directory.name, "holder": holder(), "controller": controller()}
-    write_json(directory / "run.json", {"run": identity, "takeover": dict(takeover), **more})
+    who = {"id": directory.name, "holder": identity.holder(), "controller": identity.controller()}
+    write_json(directory / "run.json", {"run": who, "takeover": dict(takeover), **more})
 
 
 def unwritable(directory: Path, error: OSError) -> StowageError:
@@ -340,7 +304,7 @@ def takeovers(observations: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     found, problems = {}, []
     for node, seen in observations.items():
         lock = seen.get("lock")
-        if lock and dead(lock.get("controller")):
+        if lock and identity.dead(lock.get("controller")):
             found[node] = lock["run"]
         elif lock:
             reason = f"is locked by {lock['holder']}, run {lock['run']}"

@@ -11,14 +11,18 @@ from ansible.utils.display import Display
 from ansible_collections.stowage.fleet.plugins.module_utils import rollout
 from ansible_collections.stowage.fleet.plugins.module_utils.canonical import plain
 from ansible_collections.stowage.fleet.plugins.module_utils.errors import StowageError
-from ansible_collections.stowage.fleet.plugins.plugin_utils import controller
+from ansible_collections.stowage.fleet.plugins.plugin_utils import controller, stored
 
 display = Display()
 NO_STACKS: dict[str, Any] = {"services": [], "files": {}, "warnings": [], "stacks": []}
 
 
 def wanted(
-    fleet: Mapping[str, Any], task_vars: Mapping[str, Any], templar: Any, args: Mapping[str, Any]
+    fleet: Mapping[str, Any],
+    task_vars: Mapping[str, Any],
+    templar: Any,
+    args: Mapping[str, Any],
+    session: stored.Session,
 ) -> dict[str, Any]:
     """The compiled stacks of a rollback. args: rollback, to, observed, records. Raises StowageError (STW-RELEASE)."""
     observations = controller.observations_of(task_vars, fleet, args["observed"])
@@ -29,7 +33,7 @@ def wanted(
     for line in rollout.release_lines(kept[args["rollback"]], target["release"]):
         display.display(line)
     display.display("  the stack files are as they were: the next deploy goes by them again")
-    return rollout.restored(read.values(), target, _present(fleet, task_vars, templar))
+    return rollout.restored(read.values(), target, _present(fleet, task_vars, templar, session))
 
 
 def _records(fleet: Mapping[str, Any], task_vars: Mapping[str, Any], register: str) -> dict[str, Any]:
@@ -43,10 +47,12 @@ def _records(fleet: Mapping[str, Any], task_vars: Mapping[str, Any], register: s
     return found
 
 
-def _present(fleet: Mapping[str, Any], task_vars: Mapping[str, Any], templar: Any) -> dict[str, Any]:
+def _present(
+    fleet: Mapping[str, Any], task_vars: Mapping[str, Any], templar: Any, session: stored.Session
+) -> dict[str, Any]:
     """The stacks of the inventory: a rollback needs only the secrets of them, and works although they are broken."""
     try:
-        return controller.compiled_stacks(fleet, task_vars, templar)
+        return controller.compiled_stacks(fleet, task_vars, templar, session)
     except StowageError as error:
         display.warning(f"the stack files have {len(error.problems)} mistake(s): only the hosts' records are used")
         return NO_STACKS

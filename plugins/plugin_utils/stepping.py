@@ -14,7 +14,7 @@ from ansible.utils.display import Display
 from ansible_collections.stowage.fleet.plugins.module_utils.canonical import plain
 from ansible_collections.stowage.fleet.plugins.module_utils.errors import Problem, raise_all
 from ansible_collections.stowage.fleet.plugins.module_utils.rollout import moving
-from ansible_collections.stowage.fleet.plugins.plugin_utils import controller
+from ansible_collections.stowage.fleet.plugins.plugin_utils import controller, identity
 
 display = Display()
 
@@ -72,7 +72,7 @@ def work(
     share_of(step, node, results): what the host is told. have_done(given): runs the module that does it, given {mode,
     share} and the run's arguments.
     """
-    controller.die_with_controller()
+    identity.die_with_controller()
     directory, node = Path(args["run_dir"]), task_vars["inventory_hostname"]
     step, told = controller.read_json(directory / DECIDED)["steps"][args["step"]], results(directory)
     if not moving.may(step, told):

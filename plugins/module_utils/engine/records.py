@@ -69,9 +69,12 @@ def container(entry: Entry) -> dict[str, Any]:
 
 
 def given(labels: Mapping[str, str]) -> dict[str, Any]:
-    """{devices: {kind: {device: share}}, ports: {range: port}} that the plan chose for a container, where it did."""
+    """What the plan chose for a container, where it did.
+
+    {devices: {kind: {device: share}}, ports: {range: port}, secrets: {name: digest of its version in the store}}.
+    """
     found = {}
-    for key, right in (("devices", _devices), ("ports", _ports)):
+    for key, right in (("devices", _devices), ("ports", _ports), ("secrets", _texts)):
         try:
             value = json.loads(labels.get(f"stowage.{key}") or "null")
         except (ValueError, RecursionError):
@@ -79,6 +82,10 @@ def given(labels: Mapping[str, str]) -> dict[str, Any]:
         if isinstance(value, dict) and value and right(value):
             found[key] = value
     return found
+
+
+def _texts(value: Mapping[str, Any]) -> bool:
+    return all(isinstance(text, str) for text in value.values())
 
 
 def _devices(value: Mapping[str, Any]) -> bool:

@@ -1,11 +1,15 @@
 # Copyright: Stowage contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The secrets room: digests that show a rotation without telling the value."""
+"""The secrets room: digests that show a rotation without telling the value; references to secrets in a store."""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
+
+from .references import needed, parse, placeholder, refers
+
+__all__ = ["digest", "needed", "parse", "placeholder", "refers"]
 
 # Slow on purpose (about 50 ms): a digest in a label must be no cheap oracle for weak secrets.
 SCRYPT = {"n": 2**14, "r": 8, "p": 1, "dklen": 32}

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import Problem, show
+from ..secrets import parse
 from . import allow, check_container, check_deploy, check_rights, fixed
 from .check_rights import host_network
 from .depending import check_dependencies
@@ -110,6 +111,12 @@ def _objects(findings: Findings, normal: Mapping[str, Any]) -> None:
             findings.labels((kind, name, "labels"), item.get("labels"))
             _storage(findings, (kind, name), item)
             sources = [source for source in ("file", "content", "external") if item.get(source)]
+            stated = (item.get("x-stowage") or {}).get("from") if kind == "secrets" else None
+            if stated is not None:
+                sources.append("x-stowage.from")
+                if not parse(stated):
+                    reason = f"{show(stated)} is no reference to a secret"
+                    findings.add((kind, name, "x-stowage", "from"), "STW-SECRET", reason, "write vault:<path>#<key>")
             if kind != "volumes" and len(sources) != 1 and "environment" not in item and "driver" not in item:
                 reason = f"has {' and '.join(sources) or 'no file'}"
                 findings.add((kind, name), "STW-REFERENCE", reason, "give one file")

@@ -124,10 +124,16 @@ class _Files:
                 self._collect(kind, source, (self._normal.get(kind) or {})[source])
 
     def _collect(self, kind: str, source: str, stated: Mapping[str, Any]) -> None:
-        if stated.get("external") or not (stated.get("file") or stated.get("content")):
-            return
         name = stated.get("name") or f"{self._stack}_{source}"
         entry: dict[str, Any] = {"kind": kind[:-1], "name": name}
+        reference = (stated.get("x-stowage") or {}).get("from") if kind == "secrets" else None
+        if reference:
+            digest = secrets.placeholder(self._stack, name, reference)
+            self._known[(kind, source)] = (name, digest)
+            self.entries[digest] = {**entry, "stack": self._stack, "reference": reference}
+            return
+        if stated.get("external") or not (stated.get("file") or stated.get("content")):
+            return
         if stated.get("file"):
             entry["path"] = os.path.normpath(os.path.join(self._source.base, stated["file"]))
         else:

@@ -72,9 +72,16 @@ external | applied | external | applies | applies | refused when used: give a fi
 labels | applied | labels | applies | ignores | kept, no effect
 content | refused | any | refuses | refuses | a value has no place in a stack file
 environment | refused | any | refuses | applies | give a file
+x-stowage | applied | section:secrets.*.x-stowage | ignores | ignores | see its keys
 driver | refused | string | applies | refuses | give a file
 driver_opts | refused | labels | applies | refuses | give a file
 template_driver | refused | string | applies | refuses | give a file
+""",
+    ),
+    *rows(
+        "secrets.*.x-stowage",
+        """
+from | applied | string | unknown | unknown | vault:<path>#<key> of stowage_vault, instead of a file: secrets.md
 """,
     ),
 ]

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, Union
 
 from ..errors import Problem, StowageError, raise_all
+from ..secrets import refers
 from . import depending, forms, forms_host, live, short  # they register the forms  # noqa: F401  # pylint: disable=unused-import
 from .check import check
 from .project import Project
@@ -112,8 +113,13 @@ def _stand_in(objects: dict[str, Any], given: Mapping[str, str]) -> None:
     """Give external configs or secrets the files that the inventory has for them."""
     for name, item in objects.items():
         path = given.get(str(item.get("name", name))) if isinstance(item, dict) and item.get("external") else None
-        if path:
-            objects[name] = {**{key: value for key, value in item.items() if key != "external"}, "file": path}
+        rest = {key: value for key, value in item.items() if key != "external"} if isinstance(item, dict) else {}
+        if path and refers(path):
+            objects[name] = {**rest, "x-stowage": {"from": path}}
+        elif path:
+            objects[name] = {**rest, "file": path}
+        elif (rest.get("x-stowage") or {}).get("from"):
+            objects[name] = rest
 
 
 def _text(value: Any) -> str:

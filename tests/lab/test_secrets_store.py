@@ -1,0 +1,253 @@
+"""Secrets of a real OpenBao: versions in a plan, values in a deploy, one login; away, denied. make test-secrets"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import hvac
+import pytest
+import yaml
+from conftest import Load
+
+BAO = os.environ.get("STOWAGE_BAO", "")
+pytestmark = [
+    pytest.mark.skipif(not os.environ.get("STOWAGE_LONG"), reason="long: make test-secrets runs it"),
+    pytest.mark.skipif(not BAO, reason="STOWAGE_BAO names OpenBao's program: make test-secrets sets it"),
+]
+WEB = """
+services:
+  web:
+    image: stowage/app:1.0
+    healthcheck: {test: [CMD, curl, -fsS, "http://127.0.0.1:8080/health"], interval: 1s, timeout: 3s}
+    secrets: [password]
+    deploy:
+      replicas: 3
+      update_config: {parallelism: 1, order: start-first}
+      labels:
+        traefik.enable: "true"
+        traefik.http.routers.shop.rule: Host(`shop.localhost`)
+        traefik.http.routers.shop.entrypoints: web
+        traefik.http.services.shop.loadbalancer.server.port: "8080"
+secrets:
+  password: {external: true, x-stowage: {from: "vault:shop/web#password"}}
+"""
+POLICIES = {
+    "plan": 'path "secret/metadata/shop/*" { capabilities = ["read"] }',
+    "deploy": 'path "secret/metadata/*" { capabilities = ["read"] }\npath "secret/data/*" { capabilities = ["read"] }',
+}
+
+
+class Bao:
+    """An OpenBao in memory on loopback, with an audit log."""
+
+    def __init__(self, directory):
+        self.directory = directory
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.address = f"http://127.0.0.1:{self.port}"
+        self.log = directory / "audit.log"
+
+    def __enter__(self):
+        config = self.directory / "bao.hcl"
+        audit = json.dumps(str(self.log))
+        config.write_text(f'audit "file" "log" {{ options {{ file_path = {audit} }} }}\n')
+        argv = [BAO, "server", "-dev", "-dev-root-token-id=root", f"-dev-listen-address=127.0.0.1:{self.port}"]
+        # The wheel's command is a script beside its package.
+        variables = {**os.environ, "PYTHONPATH": str(Path(BAO).parents[1])}
+        log = (self.directory / "log").open("w")
+        self.process = subprocess.Popen([*argv, f"-config={config}"], stdout=log, stderr=log, env=variables)
+        self.client = hvac.Client(url=self.address, token="root")
+        until = time.monotonic() + 60
+        while True:
+            try:
+                self.client.sys.read_health_status()
+                break
+            except OSError:
+                assert time.monotonic() < until, (self.directory / "log").read_text()
+                time.sleep(0.2)
+        for name, policy in POLICIES.items():
+            self.client.sys.create_or_update_policy(name, policy)
+        self.client.sys.enable_auth_method("approle")
+        self.client.auth.approle.create_or_update_approle(
+            "stowage", token_policies=["deploy"], secret_id_num_uses=1, token_ttl="15m"
+        )
+        return self
+
+    def __exit__(self, *_error):
+        self.process.terminate()
+        self.process.wait(30)
+
+    def write(self, path="shop/web", **values):
+        self.client.secrets.kv.v2.create_or_update_secret(path, values, mount_point="secret")
+
+    def token(self, policy):
+        return self.client.auth.token.create(policies=[policy])["auth"]["client_token"]
+
+    def wrapped(self):
+        """A single-use secret id in a wrapper that opens once."""
+        return self.client.auth.approle.generate_secret_id("stowage", wrap_ttl="10m")["wrap_info"]["token"]
+
+    def role_id(self):
+        return self.client.auth.approle.read_role_id("stowage")["data"]["role_id"]
+
+    def asked(self, since=0):
+        """[(operation, path)] of the audit log's requests, from a line on."""
+        lines = [json.loads(line) for line in self.log.read_text().splitlines()[since:]]
+        return [(one["request"]["operation"], one["request"]["path"]) for one in lines if one["type"] == "request"]
+
+    def lines(self):
+        return len(self.log.read_text().splitlines())
+
+
+@pytest.fixture(scope="module")
+def bao(tmp_path_factory):
+    with Bao(tmp_path_factory.mktemp("bao")) as made:
+        yield made
+
+
+@pytest.fixture
+def store(fleet, bao, tmp_path):
+    """Points the fleet at the store; store(method, ...) changes how it logs in. Tokens are in files."""
+    path = fleet.directory / "group_vars/all/vault.yml"
+
+    def point(auth=None, **more):
+        for key in [key for key in auth or {} if key in ("token", "wrapped_secret_id")]:
+            kept = tmp_path / key
+            kept.write_text(auth.pop(key))
+            auth[f"{key}_file"] = str(kept)
+        path.write_text(yaml.safe_dump({"stowage_vault": {"address": bao.address, "auth": auth, **more}}))
+
+    yield point
+    path.unlink(missing_ok=True)
+
+
+def values(fleet):
+    return {
+        fleet.shell(one["node"], f"docker exec {one['name']} cat /run/secrets/password")
+        for one in fleet.containers("shop_web")
+        if one["state"] == "running"
+    }
+
+
+def test_a_version_is_planned_without_its_value_and_rolls_its_users(fleet, bao, store):
+    bao.write(password="one")
+    fleet.stack(WEB)
+    since = bao.lines()
+    store({"method": "token", "token": bao.token("plan")})
+    assert "3 to add" in fleet.play("plan").ok().text
+    assert not [path for _operation, path in bao.asked(since) if "/data/" in path]
+    run = fleet.deploy()
+    assert run.rc != 0
+    assert "the store does not permit it" in run.text
+    assert fleet.containers("shop_web") == []
+    store({"method": "token", "token": bao.token("deploy")})
+    fleet.deploy().ok()
+    assert values(fleet) == {"one"}
+    assert fleet.deploy().ok().changed == 0
+    bao.write(password="two")
+    with Load(fleet) as load:
+        fleet.deploy().ok()
+    assert values(fleet) == {"two"}
+    assert load.good > 0
+    assert load.bad == []
+
+
+def test_one_login_by_a_wrapped_secret_id_that_opens_once(fleet, bao, store):
+    bao.write(password="three")
+    fleet.stack(WEB)
+    wrapped = bao.wrapped()
+    auth = {"method": "approle", "role": "stowage", "role_id": bao.role_id(), "wrapped_secret_id": wrapped}
+    store(dict(auth))
+    since = bao.lines()
+    fleet.deploy().ok()
+    asked = bao.asked(since)
+    assert asked.count(("update", "auth/approle/login")) == 1
+    assert [path for _operation, path in asked if "/data/" in path] == ["secret/data/shop/web"]
+    assert ("update", "auth/token/revoke-self") in asked
+    assert values(fleet) == {"three"}
+    fleet.stack(WEB.replace("replicas: 3", "replicas: 4"))
+    run = fleet.deploy()
+    assert run.rc != 0
+    assert "the store" in run.text
+    assert len(fleet.containers("shop_web")) == 3
+
+
+def test_a_sealed_store_stops_a_deploy_before_its_first_change_and_no_plan(fleet, bao, store):
+    bao.write(password="four")
+    fleet.stack(WEB)
+    store({"method": "token", "token": bao.token("deploy")})
+    fleet.deploy().ok()
+    before = fleet.containers("shop_web")
+    store({"method": "token", "token": "x"}, address="http://127.0.0.1:1")
+    assert "3 unchanged" in fleet.play("plan").ok().text
+    fleet.stack(WEB.replace("replicas: 3", "replicas: 4"))
+    assert "1 to add, 3 unchanged" in fleet.play("plan").ok().text
+    run = fleet.deploy()
+    assert run.rc != 0
+    assert "STW-VAULT" in run.text
+    assert "does not answer" in run.text
+    assert fleet.containers("shop_web") == before
+
+
+def test_every_bad_reference_is_told_at_once(fleet, bao, store):
+    bao.write(path="shop/other", number=5)
+    store({"method": "token", "token": bao.token("deploy")})
+    more = "  gone: {external: true, x-stowage: {from: 'vault:shop/gone#x'}}\n"
+    more += "  odd: {external: true, x-stowage: {from: 'vault:shop/gone2#x'}}\n"
+    fleet.stack(WEB.replace("secrets: [password]", "secrets: [password, gone, odd]") + more)
+    run = fleet.deploy()
+    assert run.rc != 0
+    assert "2 problem(s)" in run.text
+    assert run.text.count("there is no such path") >= 2
+
+
+def test_two_hundred_secrets_of_twenty_services_are_no_burden(fleet, bao, store, capsys):
+    for number in range(20):
+        bao.write(path=f"many/s{number}", **{f"k{key}": f"value-{number}-{key}" for key in range(10)})
+    names = [f"s{number}k{key}" for number in range(20) for key in range(10)]
+
+    def stack(secrets):
+        services = {}
+        for number in range(20):
+            one = {"image": "stowage/app:1.0", "deploy": {"replicas": 1}}
+            keys = [f"s{number}k{key}" for key in range(10)]
+            services[f"s{number}"] = {**one, "secrets": keys} if secrets else one
+        stores = {name: {"external": True, "x-stowage": {"from": _reference(name)}} for name in names}
+        return yaml.safe_dump({"services": services, **({"secrets": stores} if secrets else {})})
+
+    store({"method": "token", "token": bao.token("deploy")})
+    seconds = {}
+    for secrets in (False, True):
+        fleet.wipe()
+        fleet.stack(stack(secrets))
+        since = bao.lines()
+        seconds[secrets] = fleet.deploy().ok().seconds
+    asked = [path for _operation, path in bao.asked(since)]
+    assert len([path for path in asked if "/data/" in path]) == 20
+    one = fleet.containers("shop_s7")[0]
+    assert fleet.shell(one["node"], f"docker exec {one['name']} cat /run/secrets/s7k3") == "value-7-3"
+    with capsys.disabled():
+        print(f"\n20 services: {seconds[False]:.1f} s, with 200 secrets of the store {seconds[True]:.1f} s")
+
+
+def _reference(name):
+    service, _k, key = name.rpartition("k")
+    return f"vault:many/{service}#k{key}"
+
+
+def test_no_value_is_left_on_the_controller(fleet, bao, store):
+    bao.write(password="canary-b4c0d1")
+    fleet.stack(WEB)
+    store({"method": "token", "token": bao.token("deploy")})
+    run = fleet.deploy("-vvvvv", "--diff").ok()
+    assert "canary-b4c0d1" not in run.text
+    argv = ["grep", "-rl", "canary-b4c0d1", str(fleet.directory)]
+    left = subprocess.run(argv, check=False, capture_output=True, text=True)
+    assert left.stdout == ""
+    assert not list(Path("/tmp").glob("stowage-*/values"))

@@ -72,7 +72,7 @@ def test_a_variable_of_ansible_vault_is_opened_in_memory(tmp_path, monkeypatch):
     loader = DataLoader()
     loader.set_vault_secrets([secret])
     context = getattr(vault, "VaultSecretsContext", None)  # ansible-core 2.19 and later
-    if context:
+    if context is not None:
         monkeypatch.setattr(context, "_current", context([secret]))
     indented = "".join(f"\n      {line}" for line in sealed.splitlines())
     public = "".join(f"\n      {line}" for line in certificate.splitlines())

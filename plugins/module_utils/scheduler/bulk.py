@@ -96,7 +96,7 @@ class Bulk:
         if len(chosen) < len(slots):
             return False
         self._commit(service, slots, chosen, gates, ranked)
-        names = [nodes[entry & LOW].name for entry in (*chosen, *rest[:1])]
+        names = [nodes[entry & LOW].name for entry in chosen + rest[:1]]
         self.state.facts.batch(service.name, Batch(slots, names, [entry >> BITS for entry in chosen], len(found)))
         return True
 
@@ -339,8 +339,13 @@ def _enough(found: list[int], quota: Quota, wanted: int) -> bool:
     ids, there = quota.ids, [0] * len(quota.base)
     for entry in found:
         there[ids[entry & LOW]] += 1
-    sure = sum(map(min, there, quota.base))
-    more = sum([has > base and extra for has, base, extra in zip(there, quota.base, quota.extra)])
+    sure = more = 0
+    for has, base, extra in zip(there, quota.base, quota.extra):
+        if has > base:
+            sure += base
+            more += extra
+        else:
+            sure += has
     return sure + min(more, quota.spare) >= wanted
 
 

@@ -72,19 +72,22 @@ class Reasons:
         """What of() says of replicas that are new and have no story, all of a service at once: most of a first plan."""
         strategy, room, hosts = service.strategy, batch.room, batch.hosts
         words = f": {WORDS[strategy]} of {room} hosts compared (0 of it here before"
-        sizes = [f", {share // 10000} % used after; next " if service.demands else "; next " for share in batch.shares]
+        used = [share // 10000 for share in batch.shares]
+        told = {percent: f"{words}, {percent} % used after; next " for percent in set(used)}
+        if not service.demands:
+            told = dict.fromkeys(told, f"{words}; next ")
         return [
             {
                 "decision": "new",
                 "node": host,
-                "why": f"{host}{words}{size}{following})",
+                "why": f"{host}{told[percent]}{following})",
                 "strategy": strategy,
                 "hosts_compared": room,
                 "runner_up": following,
                 "replicas_here_before": 0,
                 "used_permille": share // 1000,
             }
-            for host, following, share, size in zip(hosts[: len(batch.slots)], [*hosts[1:], ""], batch.shares, sizes)
+            for host, following, share, percent in zip(hosts[: len(batch.slots)], [*hosts[1:], ""], batch.shares, used)
         ]
 
     def of(self, service: Service, slot: Slot, node: Node) -> dict[str, Any]:

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from .affinity import Relations
@@ -14,6 +14,7 @@ from .domains import flags
 from .filters import MAX_PER_NODE, PORTS, RESOURCES, STORAGE, Failure, Filters
 from .grants import free_devices, free_ports, new_sizes
 from .model import CPUS, MEMORY, SHARE, CountRule, Node, Service
+from .ports import Port
 from .state import State
 from .words import amount, amount_pair
 
@@ -105,8 +106,7 @@ class Gates:
             limit, counts = service.max_per_node, self.rules.state.counts[service.name]
             tests.append(lambda node: counts.get(node.index, 0) < limit)
         if service.ports:
-            ports = service.ports
-            tests.append(lambda node: not any(node.ports.takes(port) for port in ports))
+            tests.append(_all([partial(_unbound, port) for port in service.ports]))
         if service.ranges:
             tests.append(lambda node: free_ports(node, service) is not None)
         if service.classes:
@@ -218,6 +218,10 @@ class Gates:
                 if not part % SHARE:
                     words = f"needs {amount(name, part)} whole {name}, {whole} free"
                 yield Failure(RESOURCES, words, 1, amount(name, part), has)
+
+
+def _unbound(port: Port, node: Node) -> bool:
+    return not node.ports.takes(port)
 
 
 def _all(tests: list[Test]) -> Test:

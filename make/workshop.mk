@@ -68,9 +68,9 @@ test-rollout: tools  ## On a lab: ten updates under load, a bad one, the naive o
 test-ingress: tools  ## On a lab: certificates (also by ACME), ingress hosts upgraded under load, a floating address, back ends that die (30 minutes)
 	STOWAGE_LONG=1 scripts/lab-test $(VENV) tests/lab/test_ingress.py tests/lab/test_ingress_hosts.py tests/lab/test_ingress_acme.py
 
-test-network: tools  ## On a lab: networks, addresses, services, policy, a change of mode under traffic (20 minutes)
+test-network: tools  ## On a lab: networks, addresses, services, policy, BGP, EVPN, encryption, changes of mode under traffic (35 minutes)
 	STOWAGE_LONG=1 $(BIN)/pytest -n $(PYTEST_WORKERS) tests/unit/network/test_network_engines.py
-	STOWAGE_LONG=1 scripts/lab-test $(VENV) tests/lab/test_network*.py tests/lab/test_policy*.py
+	STOWAGE_LONG=1 STOWAGE_LAB_MINUTES=70 scripts/lab-test $(VENV) tests/lab/test_network*.py tests/lab/test_policy*.py
 
 test-destroy: tools  ## On a lab of its own: a fleet is taken off its hosts, and nothing is left behind (4 minutes)
 	STOWAGE_LONG=1 scripts/lab-test $(VENV) tests/lab/test_destroy.py

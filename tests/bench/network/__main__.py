@@ -46,10 +46,10 @@ def converge(options):
     print(f"{options.hosts} remote hosts, medians of {options.rounds} rounds")
     for name, rounds in json.loads(done.stdout).items():
         wall, cpu = (statistics.median(column) for column in zip(*rounds, strict=True))
-        held, bar = BARS[name]
-        verdict = "yes" if {"wall": wall, "cpu": cpu}[held] <= bar else "NO"
+        held, most = BARS[name]
+        verdict = "yes" if {"wall": wall, "cpu": cpu}[held] <= most else "NO"
         figures = f"wall {wall * 1000:6.0f} ms   cpu {cpu * 1000:6.0f} ms"
-        print(f"  {name:<7} {figures}   bar {held} {bar * 1000:.0f} ms: {verdict}")
+        print(f"  {name:<7} {figures}   bar {held} {most * 1000:.0f} ms: {verdict}")
 
 
 class Hosts:

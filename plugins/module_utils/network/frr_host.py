@@ -119,7 +119,12 @@ def bgp_health(state: Mapping[str, Any] | None) -> dict[str, Any]:
     summary, paths = _asked("show bgp summary json"), _asked("show bfd peers json")
     afi = "l2VpnEvpn" if state["mode"] == "evpn" else "ipv4Unicast"
     known = (summary.get(afi) or {}).get("peers") or {} if isinstance(summary, dict) else {}
-    bfd = {path.get("peer"): str(path.get("status")) for path in paths} if isinstance(paths, list) else {}
+    # Of a session without numbers only its device is known here.
+    bfd = {
+        str(path.get(key)): str(path.get("status"))
+        for key in ("interface", "peer")
+        for path in (paths if isinstance(paths, list) else [])
+    }
     ends = neighbors(state)
     sessions = [_session(end, ends.get(end, ""), known.get(end) or {}, bfd) for end in [*ends, *_others(known, ends)]]
     try:

@@ -246,6 +246,11 @@ def test_health_names_what_is_down(monkeypatch, state):
         "bfd": "up",
     }
     assert frr_host.bgp_health({**plan({"mode": "vxlan"}), "name": "n1"}) == {}
+    nodes = [{**node, "uplinks": ["eth0"]} for node in NODES]
+    paths = [{"peer": "fe80::1", "interface": "eth0", "status": "up"}]
+    answers["show bfd peers json"] = json.dumps(paths)
+    told = frr_host.bgp_health({**plan({"bgp": {"topology": "tor"}}, nodes), "name": "n1"})
+    assert [(one["peer"], one["bfd"]) for one in told["sessions"] if one["state"] == "missing"] == [("eth0", "up")]
 
     def dead(*_argv):
         raise converge.NetworkError("no such program")

@@ -92,6 +92,8 @@ def test_a_killed_bgpd(evpn, capsys):
     here, there = evpn.containers("shop_web")[:2]
     with Traffic(evpn, here["node"], there["ip"], here["name"]) as traffic:
         evpn.shell(there["node"], "kill -9 $(cat /run/frr/bgpd.pid)")
+        answers = "vtysh -c 'show bgp l2vpn evpn summary' >/dev/null && echo up"
+        assert until(lambda: evpn.shell(there["node"], answers, check=False) == "up", 60)
         mesh(evpn)
     with capsys.disabled():
         print(f"\nevpn, bgpd killed: {traffic.lost} of {traffic.sent} packets lost, longest gap {traffic.gap:.2f} s")

@@ -99,7 +99,7 @@ bench: tools  ## Measure against Swarm and a plain playbook, on the same lab hos
 	tests/bench/run $(ARGS)
 
 bench-network: tools  ## Measure what keeping the network costs a host that knows 1,000 others (needs root; see docs/benchmarks.md)
-	$(BIN)/python tests/bench/network converge $(ARGS)
+	$(BIN)/python tests/bench/network $(ARGS)
 
 bench-scheduler: tools  ## Measure the scheduler against its bars (ARGS=--quick: under a minute; see docs/scheduler-benchmarks.md)
 	$(BIN)/python tests/bench/scheduler $(ARGS)

@@ -2,21 +2,19 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Many services of binpack at once: those whose only rules are amounts and which hosts, as they come in the order.
 
-The largest replica first, each to the open host whose free room has its shape, found in a ring without a look at the
-others. Devices and the like: equal replicas together, so that the hosts are compared once for all of them.
+The largest replica first, each to one of the open hosts whose free room has its shape, found in a ring without a look
+at the others. Devices and the like: equal replicas together, so that the hosts are compared once for all of them.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Sequence
 
 from .gates import Rules
-from .model import Key, Node, Service, Slot
+from .model import SHARE, Key, Node, Service, Slot
 from .packing import Packing, Tier
-from .pools import BITS, LOW
 from .repack import Item, Repacking
-from .rings import SHAPE, Ring
+from .rings import SHAPE
 from .sources import Test
 from .state import Facts, State
 
@@ -58,10 +56,14 @@ class Batch:
         tiers, left = self.packing.tiers(services[0]), items
         hosts: dict[int, Node] = {}
         for tier in tiers:
+            if not left:
+                break
             left = self._fill(tier, left)
             hosts.update({node.index: node for node in tier.open})
         if left and len(left) < len(items):
             left = Repacking(self.state, self.packing.sizes, items).improve(list(hosts.values()), left)
+            for ring in (ring for tier in tiers for ring in tier.rings.values()):
+                ring.wake()  # where there was no room, there may be some now
         return [(item.service.name, item.slot) for item in left]
 
     def _amounts(self, service: Service) -> tuple[int, int]:
@@ -70,8 +72,7 @@ class Batch:
 
     def _fill(self, tier: Tier, items: Sequence[Item]) -> list[Item]:
         """Place what fits on the hosts of a tier; more of them are opened as needed. Returns the rest."""
-        left, place, facts, counts = [], self.state.place, self.state.facts, self.state.counts
-        owner, ring, want = None, tier.ring(SHAPE), 0
+        left, owner, seat, ring, kind, want = [], None, Seat(self.state, items[0].service), tier.ring(SHAPE), SHAPE, 0
         least = (1 << 90, 0)  # what found no room last: neither does what needs as much of both
         for item in items:
             service, slot, cpus, memory = item
@@ -79,48 +80,47 @@ class Batch:
                 left.append(item)
                 continue
             if service is not owner:
-                owner, (kind, want) = service, self.packing.sizes.aim(service)
+                owner, seat = service, Seat(self.state, service)
+                kind, want = self.packing.sizes.aim(service)
                 ring = tier.ring(kind)
-            node, following = self._best(ring, want, cpus, memory)
+            node, following = ring.best(want, cpus, memory)
             if node is None:
                 node = next(iter(self.packing.more(service, tier, _room(cpus, memory))), None)
             if node is None:
                 left.append(item)
                 least = (cpus, memory)
                 continue
-            before = counts[service.name].get(node.index, 0)
-            place(service, slot, node)
-            facts[(service.name, slot)] = Facts(len(tier.open), False, following, before, node.share)
+            seat.put(slot, node, len(tier.open), following)
             for each in tier.rings.values():
                 each.moved(node)
         return left
 
-    def _best(self, ring: Ring, want: int, cpus: int, memory: int) -> tuple[Node | None, str]:
-        """The host with room whose value is next to the wanted one, and the next one on the other side."""
-        nodes, aim = ring.nodes, want << BITS
-        while True:
-            entries = ring.entries
-            high = bisect_left(entries, aim)
-            low, end = high - 1, len(entries)
-            above = below = None
-            while high < end:
-                node = nodes[entries[high] & LOW]
-                free = node.free
-                if free[0] >= cpus and free[1] >= memory:
-                    above = node
-                    break
-                high += 1
-            while low >= 0:
-                node = nodes[entries[low] & LOW]
-                free = node.free
-                if free[0] >= cpus and free[1] >= memory:
-                    below = node
-                    break
-                low -= 1
-            if above is None or (below is not None and aim - entries[low] < entries[high] - aim):
-                above, below = below, above
-            if above is None or not ring.moved(above):
-                return above, below.name if below is not None else ""
+
+class Seat:
+    """Places replicas of one service that need cpus and memory only."""
+
+    def __init__(self, state: State, service: Service) -> None:
+        """Over what is placed of it."""
+        self.service, self.demands = service, service.demands
+        self.places, self.facts = state.places[service.name], state.facts.of(service.name)
+        self.here: dict[int, int] = dict(state.counts[service.name]) if self.places else {}
+        state.counts.pop(service.name, None)  # counted anew when somebody asks
+
+    def put(self, slot: Slot, node: Node, room: int, following: str) -> None:
+        """Place one. room: hosts that were compared. following: the runner-up."""
+        at, free, capacity, share = node.index, node.free, node.capacity, node.share
+        for dimension, amount in self.demands:
+            free[dimension] -= amount
+            whole = capacity[dimension] or 1
+            used = (whole - free[dimension]) * SHARE // whole
+            if used > share:  # noqa: PLR1730  (max() doubles the time; asked for each replica)
+                share = used
+        node.share = share
+        node.count += 1
+        self.places[slot] = node
+        before = self.here.get(at, 0)
+        self.here[at] = before + 1
+        self.facts[slot] = Facts(room, False, following, before, share)
 
 
 def _room(cpus: int, memory: int) -> Test:

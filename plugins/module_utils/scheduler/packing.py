@@ -3,7 +3,8 @@
 """Binpack: as few hosts as the work needs are opened, and among those each replica goes where its shape fits best.
 
 The best fit is the open host whose free room has the shape of the replica: what needs much memory and little cpu goes
-where much memory and little cpu is left, so that no host ends with much of one and none of the other. What needs one
+where much memory and little cpu is left, so that no host ends with much of one and none of the other. Of hosts that are
+about as good the replica goes where it takes the larger part of what is free. What needs one
 thing only goes where the least of it is left. Hosts that have what only other services need are opened last.
 """
 
@@ -14,7 +15,7 @@ from collections.abc import Sequence
 from .filters import Filters
 from .model import SHARE, Node, Service
 from .order import Order
-from .rings import Ring, Sizes
+from .rings import SHAPE, Ring, Sizes, misfit
 from .sources import Test
 from .state import State
 from .strategies import Rank, Ranker, binpack, rendezvous
@@ -45,7 +46,7 @@ class Tier:
     def ring(self, kind: int) -> Ring:
         """The open hosts by what is free of them: see Sizes.measure."""
         if kind not in self.rings:
-            self.rings[kind] = Ring(self.everyone, self.open, self.sizes.measure(kind))
+            self.rings[kind] = Ring(self.everyone, self.open, self.sizes, kind)
         return self.rings[kind]
 
 
@@ -73,6 +74,10 @@ class Packing:
         if self.pieces(service):
             return self._pieces(service)
         kind, want = self.sizes.aim(service)
+        if kind == SHAPE:
+            amounts = dict(service.demands)
+            cpus, memory = amounts[0], amounts[1]
+            return lambda node: (misfit(node, cpus, memory), rendezvous(service, node), node.index)
         measure = self.sizes.measure(kind)
 
         def rank(node: Node) -> Rank:

@@ -15,6 +15,7 @@ from .rings import Sizes
 from .state import Facts, State
 
 ROUNDS = 12
+VAIN = 2  # rounds in a row that place no more
 HOSTS = 6  # that are emptied at a time
 AMONG = 24  # the hosts with the most room
 MOST = 96  # of what found no room, that is tried
@@ -48,11 +49,13 @@ class Repacking:
         spare = [at for at, item in enumerate(self.items) if self.state.at((item.service.name, item.slot)) is None]
         step = len(spare) // MOST + 1
         out, rest = spare[::step], [at for number, at in enumerate(spare) if number % step]
+        vain = 0
         for number in range(ROUNDS):
-            if not out:
+            if not out or vain == VAIN:
                 break
-            among = nlargest(AMONG, hosts, key=lambda node: (self._room(node), -node.index))
+            before, among = len(out), nlargest(AMONG, hosts, key=lambda node: (self._room(node), -node.index))
             out = self._round(_some(among, number), out)
+            vain = 0 if len(out) < before else vain + 1
         return [self.items[at] for at in sorted([*out, *rest]) if not self._fits_now(hosts, at)]
 
     def _fits_now(self, hosts: Sequence[Node], at: int) -> bool:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable, Sequence
+from heapq import heappop, heappush
 
 from .model import SHARE, Node, Service
 from .pools import BITS, LOW
@@ -13,6 +14,9 @@ from .pools import BITS, LOW
 Measure = Callable[[Node], int]
 SHAPE = -1  # by the part that cpus are of what is free
 MANY = SHARE << 10
+NEAR = 3  # hosts that are compared
+FAR = 12  # hosts without room that are passed over for one more that has some
+LARGE = 0.2  # what taking all that is free counts, where a part of one resource more than of the other counts 1
 
 
 class Sizes:
@@ -21,6 +25,7 @@ class Sizes:
     def __init__(self, means: Sequence[int]) -> None:
         """The mean host's capacity, by dimension; the first two are cpus and memory."""
         self.means = means
+        self.scale = means[1] / means[0]  # bytes that one unit of cpus is worth
 
     def aim(self, service: Service) -> tuple[int, int]:
         """By what its hosts are compared (SHAPE, or the one dimension that it needs), and the best value."""
@@ -33,19 +38,18 @@ class Sizes:
 
     def shape(self, cpus: int, memory: int) -> int:
         """The part of cpus in both, of SHARE."""
-        cpus, memory = cpus * SHARE // self.means[0], memory * SHARE // self.means[1]
-        return cpus * SHARE // (cpus + memory + 1)
+        part = cpus * self.scale
+        return int(part * SHARE / (part + memory + 1))
 
     def measure(self, kind: int) -> Measure:
         """The value of hosts. kind: SHAPE, or a dimension: how much is free of it."""
-        first, second = self.means[0], self.means[1]
+        scale = self.scale
 
         def shape(node: Node) -> int:
-            free = node.free
-            cpus, memory = free[0] * SHARE // first, free[1] * SHARE // second
+            cpus, memory = node.free[0] * scale, node.free[1]
             if cpus <= 0:
                 return 0
-            return cpus * SHARE // (cpus + memory + 1) if memory > 0 else SHARE
+            return int(cpus * SHARE / (cpus + memory + 1)) if memory > 0 else SHARE
 
         def amount(node: Node) -> int:
             return min(max(node.free[kind], 0) * SHARE // self.means[kind], MANY)
@@ -57,17 +61,28 @@ class Sizes:
         return cpus * SHARE // self.means[0] + memory * SHARE // self.means[1]
 
 
+def misfit(node: Node, cpus: int, memory: int) -> int:
+    """How badly a replica that has room would leave a host, of SHARE: 0 if it takes all of both that is free.
+
+    It should take about the same part of the free cpus as of the free memory, and rather a large part.
+    """
+    free = node.free
+    one, other = cpus / (free[0] or 1), memory / (free[1] or 1)
+    return int(SHARE * (LARGE + (one - other - LARGE * one if one > other else other - one - LARGE * other)))
+
+
 class Ring:
     """Hosts by a measure of what is free. An entry is one integer, value << BITS | position; wrong ones are mended
-    when they are met."""
+    when they are met. Hosts too full for what comes now sleep apart until something small enough comes."""
 
-    __slots__ = ("entries", "measure", "nodes", "where")
+    __slots__ = ("asleep", "entries", "measure", "nodes", "scale", "where")
 
-    def __init__(self, nodes: Sequence[Node], members: Iterable[Node], measure: Measure) -> None:
-        """nodes: all of the fleet, by position."""
-        self.nodes, self.measure = nodes, measure
-        self.where = {node.index: measure(node) << BITS | node.index for node in members}
+    def __init__(self, nodes: Sequence[Node], members: Iterable[Node], sizes: Sizes, kind: int) -> None:
+        """nodes: all of the fleet, by position. kind: see Sizes.measure."""
+        self.nodes, self.measure, self.scale = nodes, sizes.measure(kind), sizes.scale
+        self.where = {node.index: self.measure(node) << BITS | node.index for node in members}
         self.entries = sorted(self.where.values())
+        self.asleep: list[tuple[float, int]] = []  # (less their room, position)
 
     def add(self, node: Node) -> None:
         """One more host."""
@@ -77,7 +92,10 @@ class Ring:
 
     def moved(self, node: Node) -> bool:
         """Put a host where it belongs. True if it was elsewhere."""
-        entry, before = self.measure(node) << BITS | node.index, self.where[node.index]
+        before = self.where.get(node.index)
+        if before is None:  # asleep
+            return False
+        entry = self.measure(node) << BITS | node.index
         if entry == before:
             return False
         del self.entries[bisect_left(self.entries, before)]
@@ -85,8 +103,66 @@ class Ring:
         self.where[node.index] = entry
         return True
 
+    def room(self, node: Node) -> float:
+        """What is free in all, as memory."""
+        return max(node.free[0], 0) * self.scale + max(node.free[1], 0)
+
+    def wake(self, room: float = 0.0) -> None:
+        """Let hosts with at least so much room be found again."""
+        while self.asleep and -self.asleep[0][0] >= room:
+            self.add(self.nodes[heappop(self.asleep)[1]])
+
+    def _sleep(self, found: Iterable[Node]) -> None:
+        for node in found:
+            del self.entries[bisect_left(self.entries, self.where.pop(node.index))]
+            heappush(self.asleep, (-self.room(node), node.index))
+
+    def best(self, want: int, cpus: int, memory: int) -> tuple[Node | None, str]:
+        """Of the hosts with room whose value is next to the wanted one, the one that suits best; and the second best.
+
+        That is where a replica takes about the same part of the free cpus as of the free memory, rather a large one:
+        what stays free keeps its shape.
+        """
+        room = cpus * self.scale + memory
+        self.wake(room)
+        while True:
+            found, full = self._some(want << BITS, cpus, memory, room)
+            if not found:
+                self._sleep(full)
+                return None, ""
+            ranked = sorted([(misfit(node, cpus, memory), node.index, node) for node in found])
+            self._sleep(full)
+            if not self.moved(ranked[0][2]):
+                return ranked[0][2], ranked[1][2].name if len(ranked) > 1 else ""
+
+    def _some(self, aim: int, cpus: int, memory: int, room: float) -> tuple[list[Node], list[Node]]:
+        """A few hosts with room next to an entry; and those on the way that have not even room enough in all."""
+        nodes, entries, scale, far = self.nodes, self.entries, self.scale, FAR
+        high = bisect_left(entries, aim)
+        low, end = high - 1, len(entries)
+        found: list[Node] = []
+        full: list[Node] = []
+        while far and (low >= 0 or high < end):
+            if low < 0 or (high < end and entries[high] - aim <= aim - entries[low]):
+                node = nodes[entries[high] & LOW]
+                high += 1
+            else:
+                node = nodes[entries[low] & LOW]
+                low -= 1
+            free = node.free
+            if free[0] >= cpus and free[1] >= memory:
+                found.append(node)
+                if len(found) == NEAR:
+                    break
+            elif found:
+                far -= 1
+            if free[0] * scale + free[1] < room and self.room(node) < room:
+                full.append(node)
+        return found, full
+
     def nearest(self, want: int, fits: Callable[[Node], bool], most: int) -> list[Node]:
         """At most so many hosts that fit, those with a value next to the wanted one first."""
+        self.wake()
         entries, nodes, aim = self.entries, self.nodes, want << BITS
         high = bisect_left(entries, aim)
         low, end = high - 1, len(entries)

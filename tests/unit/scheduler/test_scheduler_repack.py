@@ -2,7 +2,8 @@
 
 import random
 
-from ansible_collections.stowage.fleet.plugins.module_utils.scheduler import schedule
+import pytest
+from ansible_collections.stowage.fleet.plugins.module_utils.scheduler import repack, schedule
 from schedule_validator import violations
 
 MIB = 1 << 20
@@ -34,3 +35,13 @@ def test_what_is_left_fits_nowhere():
     result = schedule(nodes, services, [], {"repair_moves": 0})
     assert result["unplaced"]
     assert not violations(nodes, services, [], {"repair_moves": 0}, result)
+
+
+@pytest.mark.parametrize("seed", range(1, 4))
+def test_next_to_all_of_a_planted_fleet_is_placed(seed, monkeypatch):
+    nodes, services = planted(100, seed)
+    for rounds, least in ((repack.ROUNDS, 0.993), (0, 0.992)):
+        monkeypatch.setattr(repack, "ROUNDS", rounds)
+        placed = {one["service"] for one in schedule(nodes, services)["placements"]}
+        for name, whole in (("cpus", 3200), ("memory", 100 * 131072 * MIB)):
+            assert sum(one["reservations"][name] for one in services if one["name"] in placed) >= least * whole

@@ -243,7 +243,7 @@ MOMENTS = {
     "locks are taken": r"^lock the hosts and pull images",
     "containers start": r"^wave 1/\d+: start",
     "started, before anybody was told": r"^wave 1/\d+: tell every host",
-    "old ones stop": r"^wave 1/\d+: drain and stop",
+    "the last old ones stop": r"drain and stop what wave 2 replaced",
     "in the second wave": r"^wave 2/\d+: start",
 }
 

@@ -213,7 +213,7 @@ def test_configs_and_secrets_reach_the_container_and_nothing_else(host):
     assert value not in host.fleet.shell(host.node, f"docker inspect {task['name']}")
     assert value not in json.dumps(result)
     host.apply("remove", {"tasks": [{"name": task["name"]}], "prune": {"configs": [], "secrets": []}})
-    assert host.fleet.shell(host.node, "ls /run/stowage/secrets") == ""
+    assert host.fleet.shell(host.node, "find /run/stowage/secrets -type f") == ""
 
 
 def test_docker_restarts_in_the_middle_and_nothing_is_made_twice(host):

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -77,7 +78,7 @@ class Store:
         data = self._client.secrets.kv.v2.read_secret_metadata(path, mount_point=self._settings.mount)["data"]
         number = int(data["current_version"])
         one = (data["versions"] or {}).get(str(number)) or {}
-        if one.get("destroyed") or one.get("deletion_time"):
+        if one.get("destroyed") or _past(one.get("deletion_time")):
             raise StoreError(MISSING, f"version {number} was deleted", "write a new version, or undelete it")
         return Version(number, str(one.get("created_time", "")))
 
@@ -122,6 +123,7 @@ def _client(settings: Settings, token: str = "") -> Any:
     for scheme in ("http://", "https://"):
         session.mount(scheme, requests.adapters.HTTPAdapter(pool_maxsize=THREADS, max_retries=again))
     session.verify = settings.ca_file or True
+    session.hooks["response"].append(_stay)
     return hvac.Client(
         url=settings.address,
         token=token or None,
@@ -130,6 +132,18 @@ def _client(settings: Settings, token: str = "") -> Any:
         verify=settings.ca_file or True,
         session=session,
     )
+
+
+def _stay(answer: Any, *_more: Any, **_options: Any) -> None:
+    """Refuse to be sent elsewhere: requests would take the token along, to another host and from HTTPS to HTTP."""
+    if answer.is_redirect:
+        fix = "write the address of the active server into stowage_vault.address"
+        raise StoreError(WRONG, "the store sends the run to another address, where no token goes", fix)
+
+
+def _past(moment: Any) -> bool:
+    """True if the store's time (RFC 3339, UTC) is over: delete_version_after states one that is yet to come."""
+    return bool(moment) and str(moment)[:19] <= time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime())
 
 
 def _secret(auth: Mapping[str, str], key: str) -> str:

@@ -49,7 +49,7 @@ options:
     description: Most tasks to move only to even hosts out; or a dict of C(max_moves) and C(stateful).
     type: raw
   explain:
-    description: Tasks (service.slot, list or comma-separated) whose placement shall be explained.
+    description: Tasks (service.slot, or a service; list or comma-separated) whose placement shall be explained.
     type: raw
   observation:
     description: File with saved observations to plan from instead of what was observed now. No host needs to answer.

@@ -17,6 +17,8 @@ from .text import safe
 CODE = "STW-OPTION"
 MOST_LINES = 200
 MOST_HOSTS = 10_000
+MOST_REPLICAS = 1_000_000
+MOST_WIDTH = 40  # of a task's name, before what follows is no longer in line
 COPIES = re.compile(r"(\d{1,5})(?:\s*\*\s*(\S+))?", re.ASCII)
 SIGNS = {"moved": ">", "new": "+", "housed": "+", "gone": "-", "homeless": "!"}
 
@@ -91,8 +93,9 @@ def _replicas(
         name = full_name(given, services)
         if name is None:
             problems.append(unknown("scale", "service", given, services))
-        elif not re.fullmatch(r"\d{1,7}", number, re.ASCII):
-            problems.append(Problem(CODE, "scale", f"{show(number)} is no number of replicas", "write scale=web=9"))
+        elif not re.fullmatch(r"\d{1,7}", number, re.ASCII) or int(number) > MOST_REPLICAS:
+            fix = f"write scale=web=9; at most {MOST_REPLICAS}"
+            problems.append(Problem(CODE, "scale", f"{show(number)} is no number of replicas", fix))
         elif str(services[name].get("mode", "")).startswith("global"):
             problems.append(Problem(CODE, "scale", f"{name} is global: it runs on every host", "lose or add hosts"))
         else:
@@ -104,6 +107,7 @@ def _added(nodes: Sequence[Mapping[str, Any]], wish: Any, problems: list[Problem
     if wish is None or wish == "":
         return [], ""
     fix = "write add_hosts=3, add_hosts=3*n1, or a list of nodes [{name: new, capacity: {cpus: 4}}]"
+    fix += f"; at most {MOST_HOSTS}"
     if isinstance(wish, (list, tuple)):
         if not all(isinstance(node, Mapping) for node in wish):
             problems.append(Problem(CODE, "add_hosts", "is no list of nodes", fix))
@@ -140,10 +144,13 @@ def unknown(option: str, kind: str, name: str, known: Iterable[str]) -> Problem:
 
 def _difference_lines(changed: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
     lines = []
+    names = [f"{one['service']}.{one['slot']}" for kind in SIGNS for one in changed[kind]]
+    width = min(max(map(len, names), default=0), MOST_WIDTH)
     for kind, sign in SIGNS.items():
         for one in changed[kind]:
             where = f"{one['from']} -> {one['to']}" if kind == "moved" else one.get("node", "no home")
-            lines.append(safe(f"  {sign} {one['service']}.{one['slot']:<6} {where:<14} {one.get('why', '')}".rstrip()))
+            name = f"{one['service']}.{one['slot']}"
+            lines.append(safe(f"  {sign} {name:<{width}}  {where:<14} {one.get('why', '')}".rstrip()))
     words = {
         "moved": "to move",
         "new": "to add",
@@ -179,7 +186,9 @@ def _cut(lines: list[str]) -> list[str]:
 
 
 def why_lines(asked: Question, tasks: Iterable[str], blocked: Mapping[str, str]) -> list[str]:
-    """Why each of the tasks (service.slot) is where it is, or nowhere. blocked: {service: why nothing of it moves}.
+    """Why each of the tasks (service.slot, or a service: all of it) is where it is, or nowhere.
+
+    blocked: {service: why nothing of it moves}.
 
     Raises StowageError (STW-OPTION) for tasks of services that do not exist.
     """
@@ -188,10 +197,12 @@ def why_lines(asked: Question, tasks: Iterable[str], blocked: Mapping[str, str])
     for task in tasks:
         given, _dot, slot = task.partition(".")
         name = full_name(given, known)
-        if name is None or not slot:
+        if name is None:
             problems.append(unknown("explain", "service", given, known))
+        elif slot or name in blocked:
+            named.append((name, slot or "*"))
         else:
-            named.append((name, slot))
+            named += [(name, each) for each in _slots(asked, name)]
     raise_all(problems)
     wanted = [f"{name}.{slot}" for name, slot in named if name not in blocked]
     result = answer(asked._replace(options={**asked.options, "explain": wanted})) if wanted else {"reasons": {}}
@@ -205,12 +216,22 @@ def why_lines(asked: Question, tasks: Iterable[str], blocked: Mapping[str, str])
     return lines
 
 
+def _slots(asked: Question, name: str) -> list[str]:
+    """All slots of a service: 1 to its replicas, or the hosts' names."""
+    service = next(one for one in asked.services if one["name"] == name)
+    if str(service.get("mode", "")).startswith("global"):
+        return sorted(node["name"] for node in asked.nodes)
+    return [str(number) for number in range(1, int(service.get("replicas", 1)) + 1)]
+
+
 def _why(task: str, told: Mapping[str, Any] | None, reason: Mapping[str, Any] | None) -> list[str]:
     if (told or reason or {"decision": "absent"})["decision"] == "absent":
         return [safe(f"WHY  {task}  is not wanted: no such slot")]
     told = told or reason or {}
     where = told.get("node") or "no home"
-    lines = [safe(f"WHY  {task}  {told.get('decision', '')}  {where}: {told.get('why', '')}")]
+    why = str(told.get("why", ""))
+    why = why if why.startswith(f"{where}: ") else f"{where}: {why}"
+    lines = [safe(f"WHY  {task}  {told.get('decision', '')}  {why}")]
     for entry in told.get("filters", ()):
         hosts = entry["removed"]
         shown = " ".join(hosts[:8]) + (f" and {len(hosts) - 8} more" if len(hosts) > 8 else "")
@@ -221,7 +242,7 @@ def _why(task: str, told: Mapping[str, Any] | None, reason: Mapping[str, Any] | 
     for at, entry in enumerate(told.get("candidates", ())):
         score = ", ".join(f"{name} {number}" for name, number in entry.get("score", {}).items())
         kind = ("chosen", "runner-up")[at] if at < 2 else "also"
-        lines.append(safe(f"  {kind} {entry['node']}: {entry.get('words') or ''} ({score})"))
+        lines.append(safe(f"  {kind} {entry.get('words') or entry['node']} ({score})"))
     for entry in told.get("nearest", ()):
         misses = "; ".join(str(miss.get("words") or miss.get("filter")) for miss in entry["misses"])
         lines.append(safe(f"  near miss {entry['node']}: {misses}"))

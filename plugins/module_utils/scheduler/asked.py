@@ -71,7 +71,7 @@ def _one(state: State, rules: Rules, service: Service, slot: Slot, told: dict[st
     result: dict[str, Any] = {"decision": told.get("decision", "unplaced"), "node": node.name if node else None}
     result["filters"] = _filters(misses)
     result["candidates"] = _candidates(rules, service, node, able)
-    result["why"] = told.get("why", "")
+    result["why"] = told.get("why") or _not_wanted(misses)
     if node is None:
         near = sorted(misses, key=_distance)[:NEAREST]
         result["nearest"] = [{"node": one.name, "misses": [_miss(each) for each in failures]} for one, failures in near]
@@ -84,6 +84,12 @@ def _one(state: State, rules: Rules, service: Service, slot: Slot, told: dict[st
         if held is not None:
             state.held[(key, node.name)] = held
     return result
+
+
+def _not_wanted(misses: Misses) -> str:
+    """Why a global service has no slot on a host: it is not missed there."""
+    told = [failures[0].on(node) for node, failures in misses]
+    return f"none is wanted there: {told[0]}" if told else ""
 
 
 def _filters(misses: Misses) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 from .conflict import conflict
-from .filters import CONCURRENT, FILTERS, RESOURCES, UNKNOWN, Failure
+from .filters import CONCURRENT, FILTERS, RESOURCES, UNKNOWN, Failure, distance
 from .gates import Rules
 from .model import SHARE, Eviction, Key, Node, Service, Slot
 from .state import Batch, Facts, State
@@ -218,8 +218,8 @@ class Explainer:
         depth = len(FILTERS) - FILTERS.index(RESOURCES)
         for node in nodes:
             if legal[node.index]:
-                free = node.free
-                short = [(part - max(0, free[at])) * 1000 // part for at, part in service.demands if part > free[at]]
+                free, whole = node.free, node.capacity
+                short = [distance(part, max(0, free[at]), whole[at]) for at, part in service.demands if part > free[at]]
                 if short:
                     found[node.index] = (len(short), depth, max(short), node.index)
         return found

@@ -25,6 +25,7 @@ STATIC = (UNKNOWN, AVAILABILITY, TAINTS, HOSTS, CONSTRAINTS, VOLUMES)
 FILTERS = (*STATIC, STORAGE, AFFINITY, RULES, PORTS, MAX_PER_NODE, RESOURCES, CONCURRENT)
 FACTS = ("node.platform.os", "node.platform.arch", ENGINE_LABEL, FACT)  # what only the host itself can tell
 SOFT, EXECUTE = "PreferNoSchedule", "NoExecute"
+FAR = 1000  # how far off a host is that has nothing of what is needed
 
 
 class Failure(NamedTuple):
@@ -249,6 +250,11 @@ class Filters:
                 if self.state.request.dimensions[dimension] not in (CPUS, MEMORY) and dimension not in needs:
                     needs[dimension] = self.mask(partial(_offers, dimension))
         return {need: mask for need, mask in needs.items() if 2 * self.size(mask) <= len(self.state.nodes)}
+
+
+def distance(needed: int, free: int, whole: int) -> int:
+    """How far off a host is, of FAR; one that could not have enough even if it were empty is farther off than any."""
+    return (needed - free) * FAR // needed + (FAR if needed > whole else 0)
 
 
 def _offers(dimension: int, node: Node) -> bool:

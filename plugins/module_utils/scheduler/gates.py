@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from .affinity import Relations
 from .counting import BALANCE, Counter
 from .domains import flags
-from .filters import MAX_PER_NODE, PORTS, RESOURCES, STORAGE, Failure, Filters
+from .filters import FAR, MAX_PER_NODE, PORTS, RESOURCES, STORAGE, Failure, Filters, distance
 from .grants import free_devices, free_ports, new_sizes
 from .model import CPUS, MEMORY, SHARE, CountRule, Node, Service
 from .ports import Port
@@ -47,6 +47,20 @@ class Rules:
         staying: for replicas that run: rules that only steer new ones do not bind them.
         """
         return Gates(self, service, staying)
+
+    @cached_property
+    def _fixed(self) -> dict[tuple[str, int], list[Service]]:
+        """The services that bind a port of their hosts, by protocol and port."""
+        found: dict[tuple[str, int], list[Service]] = {}
+        for service in self.state.request.services:
+            for port in service.ports:
+                found.setdefault((port.protocol, port.port), []).append(service)
+        return found
+
+    def binds(self, port: Port, node: Node) -> str:
+        """The service of which a replica holds a port on a host; "" if it is somebody else, or one of a range."""
+        able = self._fixed.get((port.protocol, port.port), ())
+        return next((one.name for one in able if self.state.counts[one.name].get(node.index, 0)), "")
 
     def failures(self, service: Service, node: Node) -> list[Failure]:
         """Everything that keeps a new replica off the host, in the order of FILTERS."""
@@ -171,7 +185,8 @@ class Gates:
     def _ports(self, node: Node) -> Iterator[Failure]:
         for port in self.service.ports:
             if node.ports.takes(port):
-                yield Failure(PORTS, f"has {port} bound already", 0, str(port), "bound")
+                by = self.rules.binds(port, node)
+                yield Failure(PORTS, f"has {port} bound {f'by {by}' if by else 'already'}", 0, str(port), "bound")
         if self.service.ranges and free_ports(node, self.service) is None:
             text = " and ".join(str(one) for one in self.service.ranges)
             yield Failure(PORTS, f"has no port of {text} free", 0, text, "none free")
@@ -184,13 +199,13 @@ class Gates:
                 needs, left = amount_pair(name, part, free)
                 label = "" if name == MEMORY else " cpus" if name == CPUS else f" {name}"
                 words = f"needs {needs}{label}, {left} free"
-                yield Failure(RESOURCES, words, (part - free) * 1000 // part, needs, left)
+                yield Failure(RESOURCES, words, distance(part, free, node.capacity[dimension]), needs, left)
 
     def _storage(self, node: Node) -> Iterator[Failure]:
         needed: dict[str, int] = {}
         for name, _size, _volume in self.service.classes:
             if name not in node.storage:
-                yield Failure(STORAGE, f"has no storage class {name}", 0, name, "none")
+                yield Failure(STORAGE, f"has no storage class {name}", 2 * FAR, name, "none")
         for name, size, _volume in new_sizes(self.rules.state, self.service, node):
             needed[name] = needed.get(name, 0) + size
         for name, size in needed.items():

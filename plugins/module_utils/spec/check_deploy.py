@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import show
+from ..scheduler.constraints import network_of
 from .depending import runs_for_ever
 from .findings import Findings
 from .health import check_health
@@ -27,6 +28,7 @@ STRATEGIES = ("spread", "binpack", "round_robin")
 RESERVED_PORTS = {(22, "tcp"): "sshd", (2375, "tcp"): "Docker", (2376, "tcp"): "Docker", (4789, "udp"): "VXLAN"}
 NODE_KEYS = ("node.id", "node.hostname", "node.role", "node.ip", "node.platform.os", "node.platform.arch")
 NODE_PREFIXES = ("node.labels.", "engine.labels.")
+NETWORK = "write node.ip == 192.0.2.7 or node.ip == 192.0.2.0/24"
 _CONSTRAINT = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_.\-/]*)\s*(==|!=)\s*(\S(?:.*\S)?)\s*")
 _VALUE = re.compile(r"[A-Za-z0-9:\-_.*()?+\[\]\\^$|/ ]+")
 _PLATFORM = re.compile(r"[a-z0-9]+(/[a-z0-9_]+(/[a-z0-9]+)?)?")
@@ -89,6 +91,8 @@ def constraint_mistake(text: str) -> tuple[str, str] | None:
         return "is no constraint", fix
     key = match.group(1)
     low = key.lower()
+    if low == "node.ip" and network_of(match.group(3)) is None:
+        return f"compares with {show(match.group(3))}: neither an address nor a network", NETWORK
     if low in NODE_KEYS or any(low.startswith(p) and len(low) > len(p) for p in NODE_PREFIXES):
         return None
     known = [*NODE_KEYS, *(f"{prefix}<name>" for prefix in NODE_PREFIXES)]

@@ -24,6 +24,8 @@ _DURATION = re.compile(r"[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:ns|us|\u00b5s|\u
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?(?:([kmgtp])i?)?b?", re.IGNORECASE)
 _LONGEST = 64  # characters; a longer number is a mistake, and costs time to read
 MAX_DURATION = 2**63 - 1
+MAX_SIZE = 2**63 - 1
+MAX_CORES = 1_000_000
 
 
 def parse_duration(text: str) -> int:
@@ -70,7 +72,10 @@ def parse_size(value: Any) -> int:
     if isinstance(value, bool) or not match:
         raise ValueError("is no size like 512m or 1g")
     power = "kmgtp".index(match.group(2).lower()) + 1 if match.group(2) else 0
-    return int(Decimal(match.group(1)) * 1024**power)
+    size = int(Decimal(match.group(1)) * 1024**power)
+    if size > MAX_SIZE:
+        raise ValueError("is more than 8 exbibytes")
+    return size
 
 
 def parse_cpus(value: Any) -> float:
@@ -78,6 +83,8 @@ def parse_cpus(value: Any) -> float:
     text = str(value)
     if isinstance(value, bool) or len(text) > _LONGEST or not re.fullmatch(r"[0-9]*\.?[0-9]+|[0-9]+\.", text):
         raise ValueError("is no number of cores like 0.5")
+    if float(text) > MAX_CORES:
+        raise ValueError(f"is more than {MAX_CORES} cores")
     return float(text)
 
 

@@ -103,9 +103,10 @@ def test_survival_names_who_would_have_no_home():
         ({"scale": "web=many"}, ["'many' is no number of replicas"]),
         ({"scale": "web"}, ["'' is no number of replicas"]),
         ({"scale": "web=-1"}, ["'-1' is no number"]),
+        ({"scale": "web=1000000000"}, ["'1000000000' is no number of replicas", "at most 1000000"]),
         ({"add_hosts": "many"}, ["'many' is no number of hosts"]),
         ({"add_hosts": "3*n9"}, ["no host is called 'n9'"]),
-        ({"add_hosts": "99999"}, ["is no number of hosts"]),
+        ({"add_hosts": "99999"}, ["is no number of hosts", "at most 10000"]),
         ({"add_hosts": "[{"}, ["is no list in YAML or JSON"]),
         ({"add_hosts": ["n4"]}, ["is no list of nodes"]),
         ({"add_hosts": [{"name": "n1"}]}, ["2 nodes have this name"]),
@@ -127,6 +128,13 @@ def test_why_a_task_is_where_it_is():
     assert found[-1] == "WHY  shop_web.9  is not wanted: no such slot"
     with pytest.raises(StowageError, match=r"did you mean shop_web"):
         rollout.why_lines(question, ["shop_wbe.1"], blocked)
+
+
+def test_why_of_a_service_tells_of_all_its_tasks():
+    fleet, wanted = running(web(), service("agent", mode="global"))
+    question, blocked = asked(fleet, wanted)
+    told = [line.split("  ")[1] for line in rollout.why_lines(question, ["web", "agent"], blocked) if line[0] == "W"]
+    assert told == [f"shop_web.{slot}" for slot in (1, 2, 3)] + [f"shop_agent.n{number}" for number in (1, 2, 3)]
 
 
 def test_why_a_task_has_no_home_or_is_blocked():

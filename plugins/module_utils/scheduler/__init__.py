@@ -5,8 +5,8 @@
 One direction, told by scheduling.py:
     reading*, grammar, patterns, never (input, refusals; quick_* what has nothing odd in it) -> volumes, staying, seats
     (whole services at once), unseen (what holds its place)
-    -> order, homes, placement (what is missing, scarce services first) -> repair (ejection, preemption, rebalance)
-    -> explain, asked, conflict (why) -> the result.
+    -> order, homes, ahead (where others can follow), placement (what is missing, scarce services first)
+    -> repair (ejection, preemption, rebalance) -> explain, asked, conflict (why) -> the result.
 What they ask: filters (rules that hold whatever else is placed, as bit masks), gates (what one more replica needs now:
 counting, affinity, grants), strategies (ranks), candidates, pools, sources (few hosts to rank).
 Binpack: packing (which hosts are open, what fits best), rings (hosts by the shape of what is free), batch (many

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from .ahead import Ahead
 from .gates import Rules
 from .model import SHARE, Key, Node, Service, Slot
 from .packing import Packing, Tier
@@ -22,9 +23,11 @@ from .state import Facts, State
 class Batch:
     """Places runs of services."""
 
-    def __init__(self, state: State, rules: Rules, packing: Packing, wanted: dict[str, list[Slot]]) -> None:
-        """wanted: {service: slots without a place}."""
-        self.state, self.rules, self.packing, self.wanted = state, rules, packing, wanted
+    def __init__(
+        self, state: State, rules: Rules, packing: Packing, wanted: dict[str, list[Slot]], ahead: Ahead
+    ) -> None:
+        """wanted: {service: slots without a place}. ahead: who must be near whom."""
+        self.state, self.rules, self.packing, self.wanted, self.ahead = state, rules, packing, wanted, ahead
 
     def plain(self, service: Service) -> bool:
         """True if nothing but amounts and its own hosts decide where it may run."""
@@ -32,7 +35,9 @@ class Batch:
             return False
         if service.ports or service.ranges or service.max_per_node or service.preferences or service.rules:
             return False
-        return not service.affinities and service.name not in self.rules.relations.involved
+        if service.affinities or service.name in self.rules.relations.involved:
+            return False
+        return not (self.ahead.waiting and self.ahead.named(service))
 
     def run(self, services: Sequence[Service], start: int) -> int:
         """How many services from there on can be placed together; 0 if not even the first one is plain."""

@@ -37,10 +37,6 @@ class Ejection:
         mover = self.mover
         if mover.steps <= 0:
             return False
-        ran = (service.name, slot) in mover.state.evicted
-        able = {node.index for node in mover.able(service)}
-        if not able and not (ran and self.most > 1):
-            return False
         self.least = max(0, mover.steps - STEPS)
         hosts = mover.near(service, slot, gates)
         for node in hosts:  # earlier repairs may have made room
@@ -48,10 +44,13 @@ class Ejection:
                 mover.put(service, slot, node)
                 self._arrived(service, slot, node)
                 return True
-        near = [node for node in hosts if node.index in able]
+        ran = (service.name, slot) in mover.state.evicted
         chains = range(1, self.most) if ran else ()
         return any(
-            self._on(service, slot, node, count, 0) for count in range(1, self.most + 1) for node in near
+            self._on(service, slot, node, count, 0)
+            for count in range(1, self.most + 1)
+            for node in hosts
+            if mover.able(service, node)
         ) or any(self._on(service, slot, node, count, self.most - count) for count in chains for node in hosts)
 
     def _arrived(self, service: Service, slot: Slot, node: Node) -> None:

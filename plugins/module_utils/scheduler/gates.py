@@ -90,6 +90,11 @@ class Gates:
         limited = service.max_per_node or found or self.reach != filters.all
         self.plain = self.simple and not limited  # nothing but plain amounts matters
 
+    def narrow(self, hosts: int) -> None:
+        """Leave no more than some hosts."""
+        self.reach &= hosts
+        self.plain = False
+
     def _relate(self, relations: Relations) -> list[CountRule]:
         """Narrow the reach by affinities. Returns those that are rules about its own replicas."""
         self.reach &= ~relations.barred(self.service)

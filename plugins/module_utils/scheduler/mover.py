@@ -89,12 +89,9 @@ class Mover:
             self._spare[node.index] = free
         return self._spare[node.index]
 
-    def able(self, service: Service) -> list[Node]:
-        """The hosts where it would find room enough if all went that can."""
-        found = self.rules.filters.nodes(self.rules.filters.open(service))
-        for at, part in service.demands:
-            found = [node for node in found if node.free[at] >= part or self.spare(node)[at] >= part]
-        return found
+    def able(self, service: Service, node: Node) -> bool:
+        """True if it would find room enough on a host if all went that can."""
+        return all(node.free[at] >= part or self.spare(node)[at] >= part for at, part in service.demands)
 
     def _by_cost(self, found: list[Resident], node: Node) -> list[Resident]:
         def cost(one: Resident) -> tuple[Any, ...]:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from .ahead import Ahead
 from .batch import Batch
 from .bulk import Bulk
 from .candidates import Tree
@@ -59,6 +60,7 @@ class Placer:
         self.order = Order(state, rules.filters, rules.relations)
         self.bulk = Bulk(state, rules, sum(map(len, wanted.values())))
         self._batch: Batch | None = None
+        self.ahead = Ahead(state, rules, wanted)
         self.tree = Tree(state, rules, self.order, {name: len(slots) for name, slots in wanted.items()})
 
     def place(self) -> list[Key]:
@@ -83,8 +85,15 @@ class Placer:
                 if len(members) == len(slots) == 1 and self._alone(service, slots):
                     continue
                 choose_home(self.state, self.rules, service, members, self.wanted)
-            failed += self.some(service, slots)
+            failed += self._first(service, slots) if self.ahead.named(service) else self.some(service, slots)
         return failed
+
+    def _first(self, service: Service, slots: list[Slot]) -> list[Key]:
+        """Place slots of a service that others must be near: the first one where those can follow."""
+        hosts = self.ahead.hosts(service)
+        if hosts != self.rules.filters.all and not self.some(service, slots[:1], hosts):
+            slots = slots[1:]
+        return self.some(service, slots) if slots else []
 
     def _alone(self, service: Service, slots: list[Slot]) -> bool:
         """Place the one replica of the one service that mounts its new volumes: they are made where it suits it."""
@@ -99,7 +108,7 @@ class Placer:
     def batch(self) -> Batch:
         """Places runs of services; made when it is asked for first."""
         if self._batch is None:
-            self._batch = Batch(self.state, self.rules, self.tree.packing, self.wanted)
+            self._batch = Batch(self.state, self.rules, self.tree.packing, self.wanted, self.ahead)
         return self._batch
 
     def _together(self, services: list[Service]) -> list[Key]:
@@ -124,9 +133,14 @@ class Placer:
                 failed.append((service.name, slot))
         return failed
 
-    def some(self, service: Service, slots: list[Slot]) -> list[Key]:
-        """Place slots of one service. Rules over domains may let more in after some are placed: then once more."""
+    def some(self, service: Service, slots: list[Slot], within: int = -1) -> list[Key]:
+        """Place slots of one service. Rules over domains may let more in after some are placed: then once more.
+
+        within: no hosts but these.
+        """
         gates = self.rules.gates(service)
+        if within != -1:
+            gates.narrow(within)
         if self.bulk.place(service, slots, gates):
             return []
         left, signature = slots, gates.signature()

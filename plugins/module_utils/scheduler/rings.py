@@ -124,14 +124,15 @@ class Ring:
         what stays free keeps its shape.
         """
         room = cpus * self.scale + memory
-        self.wake(room)
+        if self.asleep:
+            self.wake(room)
         while True:
             found, full = self._some(want << BITS, cpus, memory, room)
-            if not found:
+            if full:
                 self._sleep(full)
+            if not found:
                 return None, ""
             ranked = sorted([(misfit(node, cpus, memory), node.index, node) for node in found])
-            self._sleep(full)
             if not self.moved(ranked[0][2]):
                 return ranked[0][2], ranked[1][2].name if len(ranked) > 1 else ""
 

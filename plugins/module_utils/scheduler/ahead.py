@@ -15,6 +15,7 @@ from .model import Affinity, Service, Slot
 from .state import State
 
 MOST = 8  # dependants that are asked, of those that name the same partner
+DEPTH = 3  # partners of partners of partners
 STEPS = 20_000  # partners of dependants that are looked at in one plan
 Named = tuple[str, str]  # a service, or a group
 
@@ -58,29 +59,36 @@ class Ahead:
         return bool(self.rules.filters.open(dependant) & self.rules.relations.drawn(dependant))
 
     def _around(self, service: Service, dependant: Service) -> int:
-        """The hosts near which the dependant has all its other partners, as far as those are placed."""
-        relations, filters = self.rules.relations, self.rules.filters
-        mask, mine = filters.open(dependant), []
+        """The hosts near which the dependant has all its other partners, or may have them yet."""
+        found, mask = self.rules.filters.all, self._reach(dependant, service.name, DEPTH)
         for one in near(dependant):
-            if service.name in relations.targets(one):
-                mine.append(one.domain)
-                continue
-            mask &= self._partners(one)
-        found = filters.all
-        for domain in mine:
-            found &= self._spread(domain, mask)
+            if service.name in self.rules.relations.targets(one):
+                found &= self._spread(one.domain, mask)
         return found
 
-    def _partners(self, affinity: Affinity) -> int:
-        """The hosts near which one of those is, or may yet be placed, that an affinity names."""
-        relations, filters = self.rules.relations, self.rules.filters
-        found = filters.domains.around(affinity.domain, relations.hosts_of(affinity))
-        names = (name for name in relations.targets(affinity) if self.wanted.get(name))
-        for name in islice((name for name in names if not self.state.places.any(name)), MOST):
-            partner = self.state.services[name]
-            self.steps -= 1 + len(partner.affinities)
-            found |= self._spread(affinity.domain, filters.open(partner) & relations.drawn(partner))
-        return found
+    def _reach(self, service: Service, but: str, depth: int) -> int:
+        """The hosts that a service may have once its partners are placed. but: the one that is placed wherever needed.
+
+        depth: partners of partners that are looked at; what is beyond them is where it is, and nowhere else.
+        """
+        filters, targets = self.rules.filters, self.rules.relations.targets
+        mask = filters.open(service)
+        self.steps -= 1 + len(service.affinities)
+        for one in near(service):
+            if not mask or self.steps <= 0:
+                break
+            if but in targets(one):
+                continue
+            found = filters.domains.around(one.domain, self.rules.relations.hosts_of(one))
+            if depth and found & mask != mask:
+                for name in islice((name for name in targets(one) if self._pending(name)), MOST):
+                    if name != service.name:
+                        found |= self._spread(one.domain, self._reach(self.state.services[name], but, depth - 1))
+            mask &= found
+        return mask
+
+    def _pending(self, name: str) -> bool:
+        return bool(self.wanted.get(name)) and not self.state.places.any(name)
 
     def _spread(self, domain: str, mask: int) -> int:
         """All hosts of the domains of some hosts."""

@@ -57,7 +57,7 @@ class Batch:
 
     def place(self, services: Sequence[Service]) -> list[Key]:
         """Place a run of services that need cpus and memory only. Returns what has no place."""
-        items = [Item(one, slot, *self._amounts(one)) for one in services for slot in self.wanted[one.name]]
+        items = self._items(services)
         tiers, left = self.packing.tiers(services[0]), items
         hosts: dict[int, Node] = {}
         for tier in tiers:
@@ -71,9 +71,17 @@ class Batch:
                 ring.wake()  # where there was no room, there may be some now
         return [(item.service.name, item.slot) for item in left]
 
-    def _amounts(self, service: Service) -> tuple[int, int]:
-        amounts = dict(service.demands)
-        return amounts.get(0, 0), amounts.get(1, 0)
+    def _items(self, services: Sequence[Service]) -> list[Item]:
+        found, wanted = [], self.wanted
+        for service in services:
+            cpus = memory = 0
+            for at, amount in service.demands:
+                if at:
+                    memory = amount
+                else:
+                    cpus = amount
+            found += [Item(service, slot, cpus, memory) for slot in wanted[service.name]]
+        return found
 
     def _fill(self, tier: Tier, items: Sequence[Item]) -> list[Item]:
         """Place what fits on the hosts of a tier; more of them are opened as needed. Returns the rest."""

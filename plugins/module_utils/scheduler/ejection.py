@@ -37,6 +37,10 @@ class Ejection:
         mover = self.mover
         if mover.steps <= 0:
             return False
+        ran = (service.name, slot) in mover.state.evicted
+        open_hosts = mover.rules.filters.nodes(mover.rules.filters.open(service))
+        if not ran and not any(mover.able(service, node) for node in open_hosts):
+            return False
         self.least = max(0, mover.steps - STEPS)
         hosts = mover.near(service, slot, gates)
         for node in hosts:  # earlier repairs may have made room
@@ -44,14 +48,20 @@ class Ejection:
                 mover.put(service, slot, node)
                 self._arrived(service, slot, node)
                 return True
-        ran = (service.name, slot) in mover.state.evicted
         chains = range(1, self.most) if ran else ()
-        return any(
-            self._on(service, slot, node, count, 0)
-            for count in range(1, self.most + 1)
-            for node in hosts
-            if mover.able(service, node)
-        ) or any(self._on(service, slot, node, count, self.most - count) for count in chains for node in hosts)
+        return self._plainly(service, slot, hosts) or any(
+            self._on(service, slot, node, count, self.most - count) for count in chains for node in hosts
+        )
+
+    def _plainly(self, service: Service, slot: Slot, hosts: list[Node]) -> bool:
+        """Place it instead of residents of one host that find room elsewhere as things are."""
+        able = []
+        for node in hosts:
+            if self.mover.able(service, node):
+                able.append(node)
+                if self._on(service, slot, node, 1, 0):
+                    return True
+        return any(self._on(service, slot, node, count, 0) for count in range(2, self.most + 1) for node in able)
 
     def _arrived(self, service: Service, slot: Slot, node: Node) -> None:
         self.mover.state.facts[(service.name, slot)] = Facts(1, False, "", 0, node.share)

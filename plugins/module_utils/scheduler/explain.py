@@ -186,10 +186,12 @@ class Explainer:
         rejected: dict[str, list[str]] = {}
         misses: dict[str, tuple[Nearest, Node, list[Failure]]] = {}
         filters, gates = self.rules.filters, self.rules.gates(service)
-        near = self._short(service, nodes, filters.flags(filters.open(service))) if gates.plain else {}
-        nearest_short = min(near.values(), default=())
+        nearest_short = -1
+        short: set[int] = set()
+        if gates.plain:
+            short, nearest_short = _short(service, nodes, filters.flags(filters.open(service)))
         for node in nodes:
-            if node.index in near and near[node.index] != nearest_short:
+            if node.index in short and node.index != nearest_short:
                 rejected.setdefault(RESOURCES, []).append(node.name)
                 continue
             failures = [*filters.failures(service, node), *gates.failures(node)]
@@ -212,18 +214,6 @@ class Explainer:
             text += f"; {told}" if told else ""
         return ordered, text
 
-    def _short(self, service: Service, nodes: list[Node], legal: bytes) -> dict[int, Nearest]:
-        """How near the hosts are that only lack amounts; most hosts of a full fleet do, so no words are made."""
-        found: dict[int, Nearest] = {}
-        depth = len(FILTERS) - FILTERS.index(RESOURCES)
-        for node in nodes:
-            if legal[node.index]:
-                free, whole = node.free, node.capacity
-                short = [distance(part, max(0, free[at]), whole[at]) for at, part in service.demands if part > free[at]]
-                if short:
-                    found[node.index] = (len(short), depth, max(short), node.index)
-        return found
-
     def _sentence(
         self,
         nodes: list[Node],
@@ -243,6 +233,27 @@ class Explainer:
             counts = ", ".join(f"{name} {len(hosts)}" for name, hosts in rejected.items())
             text += f"; none of {len(nodes)} hosts fits ({counts})"
         return text
+
+
+def _short(service: Service, nodes: list[Node], legal: bytes) -> tuple[set[int], int]:
+    """The hosts that only lack amounts, and the nearest one; most hosts of a full fleet do, so no words are made."""
+    found: list[int] = []
+    nearest, demands = (1 << 30, 0, -1), service.demands
+    for node in nodes:
+        if legal[node.index]:
+            free, short, worst = node.free, 0, 0
+            for at, part in demands:
+                left = free[at]
+                if part > left:
+                    short += 1
+                    far = distance(part, left if left > 0 else 0, node.capacity[at])
+                    if far > worst:  # noqa: PLR1730  (max() doubles the time)
+                        worst = far
+            if short:
+                found.append(node.index)
+                if short <= nearest[0]:
+                    nearest = min(nearest, (short, worst, node.index))
+    return set(found), nearest[2]
 
 
 def _all(node: Node, failures: list[Failure]) -> str:

@@ -91,7 +91,11 @@ class Mover:
 
     def able(self, service: Service, node: Node) -> bool:
         """True if it would find room enough on a host if all went that can."""
-        return all(node.free[at] >= part or self.spare(node)[at] >= part for at, part in service.demands)
+        free = node.free
+        for at, part in service.demands:  # noqa: SIM110  (half the time of all())
+            if free[at] < part and self.spare(node)[at] < part:
+                return False
+        return True
 
     def _by_cost(self, found: list[Resident], node: Node) -> list[Resident]:
         def cost(one: Resident) -> tuple[Any, ...]:

@@ -23,6 +23,7 @@ class Order:
         dimensions = range(len(state.request.dimensions))
         self.totals = [sum([node.capacity[at] for node in state.nodes]) or 1 for at in dimensions]
         self.generic = {at for at in dimensions if state.request.dimensions[at] not in (CPUS, MEMORY)}
+        self.share = SHARE * len(state.nodes)
 
     def stressed(self, service: Service) -> int:
         """The dimension of which the service takes the largest part of the fleet; -1 if it demands nothing."""
@@ -40,12 +41,13 @@ class Order:
 
     def _key(self, service: Service) -> tuple[int, int, int, bool, int, int, int, str]:
         hosts, open_hosts = len(self.state.nodes), self.filters.size(self.filters.open(service))
-        parts = [amount * SHARE * hosts // self.totals[at] for at, amount in service.demands]
+        totals, share = self.totals, self.share
+        parts = [amount * share // totals[at] for at, amount in service.demands]
         size = sum(parts) if service.strategy == "binpack" else max(parts, default=0)
-        kind = 0 if service.everywhere else 1 if new_volumes(self.state, service) else 2
+        kind = 0 if service.everywhere else 1 if service.volumes and new_volumes(self.state, service) else 2
         scarcity = EXTRA * hosts // open_hosts if open_hosts else 0
         bound = not (service.ports or service.ranges)
-        pieces = sum(amount for at, amount in service.demands if at in self.generic)
+        pieces = sum([amount for at, amount in service.demands if at in self.generic]) if self.generic else 0
         limit = service.max_per_node or NO_LIMIT
         return (-service.priority, kind, -scarcity, bound, limit, -pieces, -size, service.name)
 

@@ -47,15 +47,16 @@ class _Seen:
         self._keys: dict[str, set[str]] = {}
         self._values: dict[str, set[str]] = {}
 
+    def has(self, prefix: str, name: str) -> bool:
+        """True if any host has such a label or fact: most often the first ones do, and no other is asked."""
+        if prefix in self._keys:
+            return name in self._keys[prefix]
+        return any(name in names for names in map(NAMES[prefix], self.nodes))
+
     def keys(self, prefix: str) -> set[str]:
         """The names of all labels or facts of one kind."""
         if prefix not in self._keys:
-            of: dict[str, Callable[[Node], Iterable[str]]] = {
-                ask.NODE_LABEL: attrgetter("labels"),
-                ask.ENGINE_LABEL: attrgetter("engine_labels"),
-                ask.FACT: lambda node: _paths(node.facts),
-            }
-            self._keys[prefix] = set(chain.from_iterable(map(of[prefix], self.nodes)))
+            self._keys[prefix] = set(chain.from_iterable(map(NAMES[prefix], self.nodes)))
         return self._keys[prefix]
 
     def values(self, key: str) -> set[str]:
@@ -69,7 +70,7 @@ class _Seen:
         prefix = next((one for one in ask.PREFIXES if constraint.key.startswith(one)), None)
         if prefix and not (self.unknown and prefix == ask.FACT):
             name = constraint.key[len(prefix) :]
-            if name not in self.keys(prefix):
+            if not self.has(prefix, name):
                 return [f"no host has the {KINDS[prefix]} {name}{_hint(near(name, self.keys(prefix)))}"]
         if constraint.operator not in (ask.EQUAL, ask.IN) or constraint.key == ask.IP:
             return []
@@ -77,7 +78,7 @@ class _Seen:
 
     def _value_doubts(self, key: str, wish: str) -> list[str]:
         known = self.values(key)
-        if not known or any(ask.same(wish, one) for one in known) or key == ask.ARCH:
+        if not known or wish in known or any(ask.same(wish, one) for one in known) or key == ask.ARCH:
             return []
         hint = _hint(near(wish, known))
         named = key in ("node.hostname", "node.id")
@@ -95,3 +96,10 @@ def _paths(facts: Any, prefix: str = "") -> Iterable[str]:
         for key, content in facts.items():
             yield f"{prefix}{key}"
             yield from _paths(content, f"{prefix}{key}.")
+
+
+NAMES: dict[str, Callable[[Node], Iterable[str]]] = {
+    ask.NODE_LABEL: attrgetter("labels"),
+    ask.ENGINE_LABEL: attrgetter("engine_labels"),
+    ask.FACT: lambda node: _paths(node.facts),
+}

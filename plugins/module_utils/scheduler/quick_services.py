@@ -60,6 +60,7 @@ class _Limits(NamedTuple):
 
 
 NO_LIMITS = _Limits((), (), ())
+NO_AMOUNTS: dict[str, int] = {}  # read only, one for all services
 
 
 def quick_service(raw: Any) -> RawService | None:
@@ -68,9 +69,9 @@ def quick_service(raw: Any) -> RawService | None:
         return None
     try:
         name, strategy, replicas, limit, priority = _plain(raw)
-        limits = _limits(raw) if "constraints" in raw or "preferences" in raw else NO_LIMITS
+        limits = _limits(raw) if raw.get("constraints") or raw.get("preferences") else _unlimited(raw)
         ports, ranges = _ports(raw["ports"]) if "ports" in raw else ((), ())
-        demands, generic = _demands(raw["reservations"]) if "reservations" in raw else ((), {})
+        demands, generic = _demands(raw["reservations"]) if "reservations" in raw else ((), NO_AMOUNTS)
         volumes, classes = _read(read_volumes, raw["volumes"]) if "volumes" in raw else ((), ())
         affinities = _affinities(_bytes(raw["affinities"])) if "affinities" in raw else ()
         groups = _groups(raw["groups"]) if "groups" in raw else ()
@@ -80,7 +81,7 @@ def quick_service(raw: Any) -> RawService | None:
     constraints, preferences, rules = limits
     own = (name, False, False, replicas, demands, ports, constraints, preferences, limit, volumes, strategy, ())
     more = (rules, affinities, groups, tolerations, priority, False, classes, 0, bool(volumes), ranges)
-    service = Service(*own, *more)
+    service = Service._make(own + more)
     return None if len(rules) > 1 and next(relations(service), None) else RawService(service, generic)
 
 
@@ -160,8 +161,8 @@ def _demands(stated: Any) -> tuple[tuple[tuple[int, int], ...], dict[str, int]]:
     if cores is None or size is None:
         raise Odd
     if cores and size:
-        return ((0, cores), (1, size)), {}
-    return tuple([(at, part) for at, part in enumerate((cores, size)) if part]), {}
+        return ((0, cores), (1, size)), NO_AMOUNTS
+    return tuple([(at, part) for at, part in enumerate((cores, size)) if part]), NO_AMOUNTS
 
 
 def _generic(stated: dict[Any, Any]) -> dict[str, int]:
@@ -185,41 +186,43 @@ def _generic(stated: dict[Any, Any]) -> dict[str, int]:
 
 def _limits(raw: dict[str, Any]) -> _Limits:
     """Constraints, what to spread over, and the count rules of both."""
-    rules: list[CountRule] = []
-    found: list[Constraint] = []
-    for text in _texts(raw.get("constraints", [])):
-        parsed = fine(text)
-        if not parsed:
-            raise Odd
-        for one in parsed:
-            if isinstance(one, CountRule):
-                rules.append(one)
-            else:
-                found.append(one)
-    keys: list[str] = []
     preferences = raw.get("preferences", [])
     if preferences.__class__ is not list:
         raise Odd
-    for entry in preferences:
-        key, skew = _preference(entry)
-        if key not in keys:
-            keys.append(key)
-        if skew:
-            rules.append(CountRule("skew", key, skew, ""))
-    constraints = tuple(found) if len(found) < 2 else tuple(sorted(set(found)))
-    return _Limits(constraints, tuple(keys), tuple(rules) if len(rules) < 2 else tuple(sorted(set(rules))))
+    parts = [*map(_parts, preferences)]
+    return _limited(tuple(_texts(raw.get("constraints", []))), tuple(parts))
 
 
-def _preference(entry: Any) -> tuple[str, int]:
+def _unlimited(raw: dict[str, Any]) -> _Limits:
+    if raw.get("constraints", []) != [] or raw.get("preferences", []) != []:
+        raise Odd
+    return NO_LIMITS
+
+
+@lru_cache(maxsize=8192)
+def _limited(texts: tuple[str, ...], preferences: tuple[tuple[str, int], ...]) -> _Limits:
+    """Many services say the same: then they get the same values."""
+    parsed = [*map(fine, texts)]
+    keys = [_key(text) for text, _skew in preferences]
+    if not all(parsed) or None in keys:
+        raise Odd
+    both = [one for rules in parsed for one in rules]
+    rules = {one for one in both if isinstance(one, CountRule)}
+    rules.update([CountRule("skew", key, skew, "") for key, (_text, skew) in zip(keys, preferences) if key and skew])
+    constraints = {one for one in both if isinstance(one, Constraint)}
+    return _Limits(tuple(sorted(constraints)), tuple(dict.fromkeys(filter(None, keys))), tuple(sorted(rules)))
+
+
+def _parts(entry: Any) -> tuple[str, int]:
+    """What to spread over as it is written, and the most that domains may differ by; 0: nothing is said of that."""
     if entry.__class__ is not dict or not {"spread", "max_skew"}.issuperset(entry):
         raise Odd
     text, skew = entry.get("spread"), entry.get("max_skew", 0)
     if text.__class__ is not str or skew.__class__ is not int or not 0 <= skew <= MOST_REPLICAS:
         raise Odd
-    key = _key(text)
-    if key is None or ("max_skew" in entry and not skew):
+    if "max_skew" in entry and not skew:
         raise Odd
-    return key, skew
+    return text, skew
 
 
 _key = lru_cache(maxsize=4096)(canonical_key)

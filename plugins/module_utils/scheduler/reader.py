@@ -8,7 +8,6 @@ import math
 from collections.abc import Collection, Mapping
 from decimal import ROUND_HALF_EVEN, Decimal
 from difflib import get_close_matches
-from functools import lru_cache
 from typing import Any
 
 from ..errors import Problem, show
@@ -17,6 +16,7 @@ from .model import CPUS, MEMORY, NANO, SHARE
 CODE = "STW-SCHEDULE"
 MOST_CPUS = 10**6  # cores of one host or replica
 MOST_COUNT = 2**63 - 1  # bytes, or pieces of a generic resource
+WRITTEN = 10**15  # a binary number tells all decimal ones of 15 digits apart
 TEXT = {str}
 
 
@@ -167,22 +167,26 @@ def texts(value: Any) -> bool:
     return isinstance(value, dict) and TEXT.issuperset(map(type, value)) and TEXT.issuperset(map(type, value.values()))
 
 
-@lru_cache(maxsize=8192, typed=True)
 def exact(name: str, value: float) -> int | None:
     """An int or float in the unit of its dimension; None if there is anything to say against it."""
-    if not 0 <= value <= (MOST_CPUS if name == CPUS else MOST_COUNT) or not math.isfinite(value):
+    if not 0 <= value <= (MOST_CPUS if name == CPUS else MOST_COUNT):
         return None
     if name == MEMORY:
-        return int(value) if value == int(value) else None
+        made = int(value)
+        return made if made == value else None
     unit = NANO if name == CPUS else SHARE
-    made = (
-        value * unit
-        if isinstance(value, int)
-        else int((Decimal(repr(value)) * unit).to_integral_value(ROUND_HALF_EVEN))
-    )
+    made = value * unit if isinstance(value, int) else written(value, unit)
     if name != CPUS and ((made > SHARE and made % SHARE) or (value and not made)):
         return None
     return made
+
+
+def written(value: float, unit: int) -> int:
+    """The number that is written there times the unit, rounded to an integer: not what its binary form comes to."""
+    made = round(value * unit)
+    if made < WRITTEN and made / unit == value:  # no other number of so few digits has this binary form
+        return made
+    return int((Decimal(repr(value)) * unit).to_integral_value(ROUND_HALF_EVEN))
 
 
 def whole(name: str, amount: int) -> bool:

@@ -59,8 +59,11 @@ def read(nodes: Any, services: Any, current: Any, options: Any) -> Request:
 
 def _unique(reader: Reader, kind: str, raws: list[Any], most: int) -> list[Any]:
     """The same by name; names that are there twice are mistakes."""
-    raws = sorted(raws, key=attrgetter(f"{kind}.name"))
-    names = [getattr(raw, kind).name for raw in raws]
+    name_of = attrgetter(f"{kind}.name")
+    names = [*map(name_of, raws)]
+    ordered = sorted(names)
+    if names != ordered:
+        raws, names = sorted(raws, key=name_of), ordered
     if len(set(names)) < len(names):
         for name in sorted({one for one, two in zip(names, names[1:]) if one and one == two}):
             reader.wrong(f"{kind} {show(name)}", f"{names.count(name)} {kind}s have this name", "give each its own")
@@ -72,19 +75,15 @@ def _unique(reader: Reader, kind: str, raws: list[Any], most: int) -> list[Any]:
 def _shares(reader: Reader, nodes: Iterable[RawNode], services: Iterable[RawService]) -> None:
     """Refuse parts of resources whose devices no host names."""
     named = {kind for devices in filter(None, map(attrgetter("devices"), nodes)) for kind in devices}
-    for raw in services:
+    for raw in [raw for raw in services if raw.demands]:
         for kind, demand in raw.demands.items():
             if kind not in (CPUS, MEMORY) and demand % SHARE and kind not in named:
                 reader.problems.append(undivided(raw.service.name, kind, amount(kind, demand)))
 
 
 def _dimensions(nodes: list[RawNode], services: list[RawService]) -> tuple[str, ...]:
-    generic: set[str] = set()
-    for part in (
-        *{id(raw.demands): raw.demands for raw in services}.values(),
-        *{id(raw.capacity): raw.capacity for raw in nodes}.values(),
-    ):
-        generic.update(part)
+    parts = [*filter(None, map(attrgetter("demands"), services)), *map(attrgetter("capacity"), nodes)]
+    generic = set(chain.from_iterable(dict(zip(map(id, parts), parts)).values()))
     return (CPUS, MEMORY, *sorted(generic - {CPUS, MEMORY}))
 
 
@@ -100,12 +99,13 @@ def _doubts(services: Collection[Service], domains: Domains) -> list[str]:
     wanted = {one[0] for one in chain.from_iterable(map(attrgetter("classes"), services))}
     names = set(map(attrgetter("name"), services))
     groups = set(chain.from_iterable(map(attrgetter("groups"), services)))
-    classes = set(chain.from_iterable(map(attrgetter("storage"), domains.nodes)))
     keys = _spread_doubts(services, domains)
     strangers = any(one.service not in names if one.service else one.group not in groups for one in affinities)
-    if not (rules or keys or strangers or wanted - classes):
+    absent = [name for name in wanted if not any(name in node.storage for node in domains.nodes)]
+    if not (rules or keys or strangers or absent):
         return []
     found = []
+    classes = set(chain.from_iterable(map(attrgetter("storage"), domains.nodes)))
     for service in services:
         found += [f"{service.name}: {rule}: {text}" for rule in service.constraints for text in rules.get(rule, ())]
         found += [f"{service.name}: {keys[key]}" for key in _spread_keys(service) if key in keys]

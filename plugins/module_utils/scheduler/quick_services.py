@@ -1,12 +1,14 @@
 # Copyright: Stowage contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Reading a service that has nothing odd in it: every value is checked, none is asked for twice, and no place of a
-mistake is put into words. Anything else is left to read_service(), which knows every refusal."""
+"""Reading services that have nothing odd in them, a key at a time: every value is checked, none is asked for twice, and
+no place of a mistake is put into words. Anything else is left to read_service(), which knows every refusal."""
 
 from __future__ import annotations
 
 import marshal
+from collections.abc import Callable, Sequence
 from functools import lru_cache
+from itertools import repeat
 from typing import Any, NamedTuple
 
 from .constraints import Constraint, canonical_key
@@ -20,6 +22,7 @@ from .reading_services import (
     MOST_PRIORITY,
     MOST_REPLICAS,
     RawService,
+    Volumes,
     fine,
     read_affinities,
     read_tolerations,
@@ -30,6 +33,8 @@ from .strategies import STRATEGIES
 QUICK_KEYS = frozenset(
     (
         "name",
+        "mode",
+        "hosts",
         "replicas",
         "reservations",
         "ports",
@@ -45,7 +50,8 @@ QUICK_KEYS = frozenset(
     )
 )
 NUMBERS = {int, float}
-PORT_VALUES = {int, str}
+PORT_VALUES = {int, str, type(None)}
+INTEGER = {int}
 Ports = tuple[tuple[Port, ...], tuple[PortRange, ...]]
 
 
@@ -61,44 +67,73 @@ class _Limits(NamedTuple):
 
 NO_LIMITS = _Limits((), (), ())
 NO_AMOUNTS: dict[str, int] = {}  # read only, one for all services
+NO_DEMANDS: tuple[tuple[tuple[int, int], ...], dict[str, int]] = ((), NO_AMOUNTS)
+NO_PORTS: Ports = ((), ())
+NO_VOLUMES = Volumes((), ())
+NONE_LISTED: list[Any] = []  # read only
+MODE, NO_HOSTS = "replicated", (None, [])
 
 
-def quick_service(raw: Any) -> RawService | None:
-    """The service; None if anything about it needs a closer look."""
-    if raw.__class__ is not dict or not QUICK_KEYS.issuperset(raw):
-        return None
+def quick_services(values: Sequence[Any]) -> list[RawService | None]:
+    """The services; None for each one about which anything needs a closer look."""
+    fine = [at for at, value in enumerate(values) if value.__class__ is dict and _usual(value)]
+    found: list[RawService | None] = [None] * len(values)
+    together = _together([values[at] for at in fine])
+    for number, at in enumerate(fine):
+        made = together[number : number + 1] if together is not None else _together([values[at]])
+        if made:
+            found[at] = made[0]
+    return found
+
+
+def _usual(raw: dict[Any, Any]) -> bool:
+    """True for a replicated service with the keys that most have, which may run on any host."""
+    return QUICK_KEYS.issuperset(raw) and raw.get("mode", MODE) == MODE and raw.get("hosts") in NO_HOSTS
+
+
+def _together(given: Sequence[dict[str, Any]]) -> list[RawService] | None:
+    """All of them, or None if any needs a closer look."""
     try:
-        name, strategy, replicas, limit, priority = _plain(raw)
-        limits = _limits(raw) if raw.get("constraints") or raw.get("preferences") else _unlimited(raw)
-        ports, ranges = _ports(raw["ports"]) if "ports" in raw else ((), ())
-        demands, generic = _demands(raw["reservations"]) if "reservations" in raw else ((), NO_AMOUNTS)
-        volumes, classes = _read(read_volumes, raw["volumes"]) if "volumes" in raw else ((), ())
-        affinities = _affinities(_bytes(raw["affinities"])) if "affinities" in raw else ()
-        groups = _groups(raw["groups"]) if "groups" in raw else ()
-        tolerations = _tolerations(tuple(_texts(raw["tolerations"]))) if "tolerations" in raw else ()
+        names, strategies = [one.get("name") for one in given], [one.get("strategy", "spread") for one in given]
+        if not all(map(str.strip, _texts(names))) or not STRATEGIES.keys() >= {*_texts(strategies)}:
+            return None
+        replicas = _numbers(given, "replicas", 1, (0, MOST_REPLICAS))
+        limits = _numbers(given, "max_replicas_per_node", 0, (0, MOST_REPLICAS))
+        priorities = _numbers(given, "priority", 0, (LEAST_PRIORITY, MOST_PRIORITY))
+        constraints, preferences, rules = _unzip([*map(_limits, given)], 3)
+        demands, generic = _unzip(_each(given, "reservations", _demands, NO_DEMANDS), 2)
+        ports, ranges = _unzip(_each(given, "ports", _ports, NO_PORTS), 2)
+        volumes, classes = _unzip(_each(given, "volumes", _volumes, NO_VOLUMES), 2)
+        affinities = _each(given, "affinities", _affinities, ())
+        groups = _each(given, "groups", _groups, ())
+        tolerations = _each(given, "tolerations", _tolerations, ())
     except (Odd, TypeError):
         return None
-    constraints, preferences, rules = limits
-    own = (name, False, False, replicas, demands, ports, constraints, preferences, limit, volumes, strategy, ())
-    more = (rules, affinities, groups, tolerations, priority, False, classes, 0, bool(volumes), ranges)
-    service = Service._make(own + more)
-    return None if len(rules) > 1 and next(relations(service), None) else RawService(service, generic)
+    no, none, zero = repeat(False), repeat(()), repeat(0)
+    own = (names, no, no, replicas, demands, ports, constraints, preferences, limits, volumes, strategies, none)
+    more = (rules, affinities, groups, tolerations, priorities, no, classes, zero, map(bool, volumes), ranges)
+    services = [*map(Service._make, zip(*own, *more))]
+    if any(next(relations(one), None) for one in services if len(one.rules) > 1):
+        return None
+    return [*map(RawService._make, zip(services, generic))]
 
 
-def _plain(raw: dict[str, Any]) -> tuple[str, str, int, int, int]:
-    """Name, strategy, replicas, most per node, priority."""
-    get = raw.get
-    name, strategy = get("name"), get("strategy", "spread")
-    replicas, limit, priority = get("replicas", 1), get("max_replicas_per_node", 0), get("priority", 0)
-    if name.__class__ is not str or not name.strip() or strategy.__class__ is not str or strategy not in STRATEGIES:
+def _each(given: Sequence[dict[str, Any]], key: str, read: Callable[[Any], Any], default: Any) -> list[Any]:
+    """What is made of the values under a key."""
+    return [read(one[key]) if key in one else default for one in given]
+
+
+def _unzip(rows: Sequence[tuple[Any, ...]], width: int) -> Sequence[Sequence[Any]]:
+    return [*zip(*rows)] if rows else [()] * width
+
+
+def _numbers(given: Sequence[dict[str, Any]], key: str, default: int, ends: tuple[int, int]) -> list[int]:
+    found = [one.get(key, default) for one in given]
+    if not INTEGER.issuperset(map(type, found)):
         raise Odd
-    if not (replicas.__class__ is limit.__class__ is priority.__class__ is int):
+    if found and not ends[0] <= min(found) <= max(found) <= ends[1]:
         raise Odd
-    if not (0 <= replicas <= MOST_REPLICAS and 0 <= limit <= MOST_REPLICAS):
-        raise Odd
-    if not LEAST_PRIORITY <= priority <= MOST_PRIORITY:
-        raise Odd
-    return name, strategy, replicas, limit, priority
+    return found
 
 
 def _texts(value: Any) -> list[str]:
@@ -124,8 +159,12 @@ def _bytes(value: Any) -> bytes:
         raise Odd from None
 
 
+def _affinities(value: Any) -> tuple[Affinity, ...]:
+    return _related(_bytes(value))
+
+
 @lru_cache(maxsize=8192)
-def _affinities(written: bytes) -> tuple[Affinity, ...]:
+def _related(written: bytes) -> tuple[Affinity, ...]:
     """Members of one group often say the same: then they get the same value, and what follows from it is kept too."""
     entries = marshal.loads(written)
     if entries.__class__ is not list:
@@ -152,6 +191,8 @@ def _demands(stated: Any) -> tuple[tuple[tuple[int, int], ...], dict[str, int]]:
     """Cpus and memory, whose dimensions are always the first two; or, with more, all of them by name."""
     if stated.__class__ is not dict:
         raise Odd
+    if not stated:
+        return NO_DEMANDS
     if len(stated) != 2 or "cpus" not in stated or "memory" not in stated:
         return (), _generic(stated)
     cpus, memory = stated["cpus"], stated["memory"]
@@ -174,7 +215,7 @@ def _generic(stated: dict[Any, Any]) -> dict[str, int]:
             raise Odd
         return found  # type: ignore[return-value]
     cpus = stated.get("cpus", 0)
-    if not stated or min(stated.values()) < 0 or max(stated.values()) > MOST_COUNT or cpus > MOST_CPUS:
+    if min(stated.values()) < 0 or max(stated.values()) > MOST_COUNT or cpus > MOST_CPUS:
         raise Odd
     made = {name: part * SHARE for name, part in stated.items()}
     if "memory" in made:
@@ -186,17 +227,12 @@ def _generic(stated: dict[Any, Any]) -> dict[str, int]:
 
 def _limits(raw: dict[str, Any]) -> _Limits:
     """Constraints, what to spread over, and the count rules of both."""
-    preferences = raw.get("preferences", [])
-    if preferences.__class__ is not list:
+    constraints, preferences = raw.get("constraints", NONE_LISTED), raw.get("preferences", NONE_LISTED)
+    if not (constraints.__class__ is preferences.__class__ is list):
         raise Odd
-    parts = [*map(_parts, preferences)]
-    return _limited(tuple(_texts(raw.get("constraints", []))), tuple(parts))
-
-
-def _unlimited(raw: dict[str, Any]) -> _Limits:
-    if raw.get("constraints", []) != [] or raw.get("preferences", []) != []:
-        raise Odd
-    return NO_LIMITS
+    if not (constraints or preferences):
+        return NO_LIMITS
+    return _limited(tuple(_texts(constraints)), tuple(map(_parts, preferences)))
 
 
 @lru_cache(maxsize=8192)
@@ -228,14 +264,24 @@ def _parts(entry: Any) -> tuple[str, int]:
 _key = lru_cache(maxsize=4096)(canonical_key)
 
 
+def _volumes(value: Any) -> Volumes:
+    return NO_VOLUMES if value == [] else _read(read_volumes, value)  # type: ignore[no-any-return]
+
+
+def _tolerations(value: Any) -> tuple[Toleration, ...]:
+    return _tolerated(tuple(_texts(value)))
+
+
 @lru_cache(maxsize=4096)
-def _tolerations(listed: tuple[str, ...]) -> tuple[Toleration, ...]:
+def _tolerated(listed: tuple[str, ...]) -> tuple[Toleration, ...]:
     return _read(read_tolerations, listed)  # type: ignore[no-any-return]
 
 
 def _ports(value: Any) -> Ports:
     if value.__class__ is not list:
         raise Odd
+    if not value:
+        return NO_PORTS
     if len(value) != 1:
         return _read(service_ports, value)  # type: ignore[no-any-return]
     (entry,) = value

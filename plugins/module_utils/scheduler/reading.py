@@ -15,7 +15,7 @@ from .domains import Domains
 from .model import CPUS, MEMORY, SHARE, Request, Service, seed
 from .near import doubts, near
 from .quick_nodes import RawNode
-from .quick_services import quick_service
+from .quick_services import quick_services
 from .reader import Reader
 from .reading_current import read_current, read_options, slot_key
 from .reading_nodes import finish_nodes, read_nodes
@@ -37,8 +37,9 @@ def read(nodes: Any, services: Any, current: Any, options: Any) -> Request:
     raw_nodes = read_nodes(reader, reader.items(nodes, "nodes"))
     raw_nodes = _unique(reader, "node", raw_nodes, MOST_NODES)
     names = {raw.node.name: raw for raw in raw_nodes if raw.node.name}
-    listed = enumerate(reader.items(services, "services"))
-    raw_services = [quick_service(one) or read_service(reader, one, at, names) for at, one in listed]
+    listed = reader.items(services, "services")
+    quick = enumerate(quick_services(listed))
+    raw_services = [raw or read_service(reader, listed[at], at, names) for at, raw in quick]
     raw_services = _unique(reader, "service", raw_services, MOST_REPLICAS)
     total = sum(raw.service.replicas for raw in raw_services)
     if total > MOST_REPLICAS:

@@ -87,10 +87,23 @@ PLAIN = {
     "tolerations": ["a=b"],
     "priority": 3,
 }
+COMPILED = {  # what a deployment hands over: every key, most of them empty
+    "name": "web",
+    "mode": "replicated",
+    "replicas": 2,
+    "reservations": {},
+    "ports": [{"published": 80, "protocol": "tcp", "mode": "host", "host_ip": None}],
+    "constraints": [],
+    "preferences": [],
+    "max_replicas_per_node": 0,
+    "strategy": "spread",
+    "hosts": [],
+    "volumes": [],
+}
 ODD = [None, True, -1, 0, 1.5, float("nan"), "", " ", "x", [], [None], [""], ["x"], [{}], [{"a": 1}], {}, {"cpus": "1"}]
 
 
-@pytest.mark.parametrize("key", PLAIN)
+@pytest.mark.parametrize("key", [*PLAIN, "mode", "hosts"])
 @pytest.mark.parametrize("value", ODD, ids=repr)
 def test_a_service_read_quickly_is_what_the_closer_look_gives(key, value, monkeypatch):
     nodes = [{"name": "n1", "labels": {"zone": "a"}, "storage": {"fast": 10}}]
@@ -102,8 +115,8 @@ def test_a_service_read_quickly_is_what_the_closer_look_gives(key, value, monkey
         except StowageError as error:
             return error.problems
 
-    services = [PLAIN, {**PLAIN, key: value}, {"name": "web", key: value}]
+    services = [PLAIN, {**PLAIN, key: value}, {"name": "web", key: value}, {**COMPILED, key: value}]
     quick = [outcome(service) for service in services]
-    assert reading.quick_service(PLAIN) is not None
-    monkeypatch.setattr(reading, "quick_service", lambda _raw: None)
+    assert None not in reading.quick_services([PLAIN, COMPILED])
+    monkeypatch.setattr(reading, "quick_services", lambda values: [None] * len(values))
     assert quick == [outcome(service) for service in services]

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from .domains import NONE, flags
 from .gates import Gates, Rules
-from .model import SHARE, Affinity, Node, Service, Slot
+from .model import SHARE, Affinity, Group, Node, Service, Slot
 from .ranked import BITS, LOW, Ranked
 from .state import Batch, State
 from .strategies import share_after
@@ -95,9 +95,11 @@ class Bulk:
         ranked.back(refused, rest if len(chosen) == len(slots) else found)
         if len(chosen) < len(slots):
             return False
-        self._commit(service, slots, chosen, gates, ranked)
-        names = [nodes[entry & LOW].name for entry in chosen + rest[:1]]
-        self.state.facts.batch(service.name, Batch(slots, names, [entry >> BITS for entry in chosen], len(found)))
+        names = self._commit(service, slots, chosen, gates)
+        ranked.enter([entry & LOW for entry in chosen])
+        shares = [entry >> BITS for entry in chosen]
+        following = [nodes[entry & LOW].name for entry in rest[:1]]
+        self.state.facts.batch(service.name, Batch(slots, names + following, shares, len(found)))
         return True
 
     def _members(self, service: Service) -> Ranked:
@@ -107,9 +109,10 @@ class Bulk:
             mask &= self.filters.liked(service)
         if service.classes or (len(service.demands) > 1 and service.demands[-1][0] > 1):
             mask &= self.filters.equipped(service)
-        if mask not in self._ranked:
-            self._ranked[mask] = Ranked(self.loads, [node.index for node in self.filters.nodes(mask)])
-        return self._ranked[mask]
+        ranked = self._ranked.get(mask)
+        if ranked is None:
+            ranked = self._ranked[mask] = Ranked(self.loads, [node.index for node in self.filters.nodes(mask)])
+        return ranked
 
     def _quota(self, service: Service, gates: Gates, wanted: int) -> tuple[bool, Quota | None]:
         """Whether its count rules and preferences can be met by dividing it over the domains of one key, and how."""
@@ -131,7 +134,9 @@ class Bulk:
             return False, None
         ids = self.filters.domains.of(key)
         tally = (
-            self.filters.domains.tally(key, self.state.counts[service.name]) if self.state.places[service.name] else {}
+            self.filters.domains.tally(key, self.state.counts[service.name])
+            if self.state.places.any(service.name)
+            else {}
         )
         level = [0] * (domains[-1] + 1)
         for domain, count in tally.items():
@@ -204,30 +209,38 @@ class Bulk:
         """By dimension and host, the part of SHARE that one unit is."""
         if not self._units:
             dimensions = range(len(self.state.request.dimensions))
-            self._units = [[SHARE / (node.capacity[at] or 1) for node in self.state.nodes] for at in dimensions]
+            distinct = {part for node in self.state.nodes for part in node.capacity}
+            unit = {part: SHARE / (part or 1) for part in distinct}  # few numbers, so that they stay near the processor
+            self._units = [[unit[node.capacity[at]] for node in self.state.nodes] for at in dimensions]
         return self._units
 
     def touch(self, node: Node) -> None:
         """Tell that somebody else placed something on a host."""
         self.loads[node.index] = node.share << BITS | node.index
 
-    def _commit(self, service: Service, slots: list[Slot], chosen: list[int], gates: Gates, ranked: Ranked) -> None:
-        """Place the replicas on the chosen hosts: State.place() for all of them, where nothing is granted."""
-        state, nodes = self.state, self.state.nodes
+    def _commit(self, service: Service, slots: list[Slot], chosen: list[int], gates: Gates) -> list[str]:
+        """Place the replicas on the chosen hosts: State.place() for all, where only ports are granted. Their names."""
+        state, name = self.state, service.name
         positions = [entry & LOW for entry in chosen]
-        homes = [nodes[at] for at in positions]
-        if gates.simple:
-            state.places[service.name].update(zip(slots, homes))
-            if service.name in state.counts:  # else nobody asked so far: see Counts
-                state.counts[service.name].update(dict.fromkeys(positions, 1))
-            self._use(service, chosen, homes)
-        else:
+        homes = [*map(state.nodes.__getitem__, positions)]
+        hosts = [node.name for node in homes]
+        state.cursor = positions[-1] + 1
+        self.left -= len(slots)
+        if not gates.lean:
             for slot, node in zip(slots, homes):
                 state.place(service, slot, node)
                 self.touch(node)
-        ranked.enter(positions)
-        state.cursor = positions[-1] + 1
-        self.left -= len(slots)
+            return hosts
+        if name in state.counts:  # else nobody asked so far: see Counts
+            state.counts[name].update(dict.fromkeys(positions, 1))
+        if state.places.any(name):
+            state.places[name].update(zip(slots, homes))
+        else:
+            state.places.seat(name, Group(slots, hosts, True), positions)
+        for node in homes if service.ports else ():
+            node.bind(service.ports)
+        self._use(service, chosen, homes)
+        return hosts
 
     def _use(self, service: Service, chosen: list[int], homes: list[Node]) -> None:
         """Take what the replicas demand from their hosts."""
@@ -260,12 +273,12 @@ class Search:
         self.units, self.most = bulk.units(), 0
         self.found: list[int] = []  # share after placing << BITS | position
         self.refused: list[int] = []  # entries
-        self.counts = bulk.state.counts[service.name] if bulk.state.places[service.name] else NO_COUNTS
+        self.counts = bulk.state.counts[service.name] if bulk.state.places.any(service.name) else NO_COUNTS
 
     def run(self, allowed: bytes, quota: Quota | None, wanted: int) -> None:
         """Find enough candidates, a few more than are wanted, or all that there are."""
         counts, most = self.counts, self.most
-        judge = self._plain if self.gates.simple and len(self.service.demands) == 2 else self._judge
+        judge = self._plain if self.gates.lean and len(self.service.demands) == 2 else self._judge
         while True:
             chunk = self.ranked.take(most)
             if not chunk:
@@ -302,6 +315,16 @@ class Search:
             after = (SHARE - int(share)) << BITS | at
             found.append(after if after > load else load)
         self.ranked.enter(wrong)
+        if self.service.ports:
+            self._unbound()
+
+    def _unbound(self) -> None:
+        """Refuse those found that have one of the service's ports bound."""
+        nodes, loads, lean, ports = self.nodes, self.loads, self.ranked.lean, self.service.ports
+        bound = {entry for entry in self.found if any(map(nodes[entry & LOW].takes, ports))}
+        if bound:
+            self.refused += [loads[at] + lean[at] for at in [entry & LOW for entry in self.found if entry in bound]]
+            self.found = [entry for entry in self.found if entry not in bound]
 
     def _judge(self, chunk: list[int]) -> None:
         """Judge hosts by any test."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections import Counter as Counted
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 
 from .domains import NONE
 from .filters import RULES, Failure, Filters, some
@@ -32,11 +33,20 @@ class Counter:
         self.tally = domains.tally(rule.key, counts)
         self.untold = filters.untold(rule.key, counts)
         self.anywhere = sum(counts[node.index] for node in self.untold)
-        balance = rule.kind in BALANCE
-        self.values = [at for at, mask in enumerate(domains.masks(rule.key)) if mask & usable] if balance else []
         self.most = 1 if rule.kind == "group_by" else rule.number
-        self.scarce = rule.kind == "group_by" and len(self.values) < rule.number
-        self._least = -1
+        self._masks, self._usable, self._least = domains.masks, usable, -1
+
+    @cached_property
+    def values(self) -> list[int]:
+        """The domains of the hosts that the service may use; only balance asks for them."""
+        if self.rule.kind not in BALANCE:
+            return []
+        return [at for at, mask in enumerate(self._masks(self.rule.key)) if mask & self._usable]
+
+    @property
+    def scarce(self) -> bool:
+        """True if there are fewer values than the replicas are to be on."""
+        return self.rule.kind == "group_by" and len(self.values) < self.rule.number
 
     def placed(self, node: Node, more: int = 1) -> None:
         """Count one replica more (or less) on a host."""

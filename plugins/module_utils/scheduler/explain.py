@@ -55,17 +55,18 @@ class Reasons:
         batch = self.state.facts.batches.get(service.name)
         if batch is None or self.state.evicted or service.volumes:
             return None
-        whole = len(batch.slots) == len(self.state.places[service.name])
+        whole = len(batch.slots) == self.state.places.number(service.name)
         return (batch.slots, batch.hosts[: len(batch.slots)]) if whole else None
 
     def tell(self, service: Service, slots: list[Slot]) -> list[dict[str, Any]]:
         """The reasons of all replicas of a service."""
-        places, batch = self.state.places[service.name], self.state.facts.batches.get(service.name)
+        batch = self.state.facts.batches.get(service.name)
         if batch is None or self.together(service) is None:
+            places = self.state.places[service.name]
             return [self.of(service, slot, places[slot]) for slot in slots]
         found = self._batch(service, batch)
         if len(batch.hosts) == len(batch.slots):
-            found[-1] = self.of(service, slots[-1], places[slots[-1]])
+            found[-1] = self.of(service, slots[-1], self.state.by_name[batch.hosts[-1]])
         return found
 
     def _batch(self, service: Service, batch: Batch) -> list[dict[str, Any]]:

@@ -86,7 +86,8 @@ class Gates:
         self.balance = [counter for counter in self.counters if counter.rule.kind in BALANCE]
         self.limits = [counter for counter in self.counters if counter.rule.kind not in BALANCE]
         self.pieces = rules.parts and rules.generic(service)
-        self.simple = not (service.ports or service.ranges or service.classes or self.pieces)  # no grants
+        self.lean = not (service.ranges or service.classes or self.pieces)  # no grants but for ports
+        self.simple = self.lean and not service.ports  # no grants
         limited = service.max_per_node or found or self.reach != filters.all
         self.plain = self.simple and not limited  # nothing but plain amounts matters
 
@@ -241,7 +242,7 @@ class Gates:
 
 
 def _unbound(port: Port, node: Node) -> bool:
-    return not node.ports.takes(port)
+    return not node.takes(port)
 
 
 def _all(tests: list[Test]) -> Test:

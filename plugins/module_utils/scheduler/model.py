@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, Union
 
 from .constraints import Constraint
-from .ports import HostPorts, Port
+from .ports import HostPorts, Port, clash
 
 if TYPE_CHECKING:
     from .domains import Domains
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 CPUS, MEMORY = "cpus", "memory"
 NANO = 10**9
 UNLIMITED = 1 << 80  # a capacity that nobody stated
+MOST_LISTED = 8  # ports that are compared one by one
 SHARE = 10**6  # a share of 1, as an integer; a piece of a generic resource, so that devices can be shared
 
 Slot = Union[int, str]  # 1..replicas, or the node's name for a global service
@@ -122,6 +123,12 @@ class Node:
                 self.ports.add(port)
         else:
             self.listed += ports
+
+    def takes(self, port: Port) -> bool:
+        """True if the port, or the same port on every address, is bound already."""
+        if "ports" in self.__dict__ or len(self.listed) > MOST_LISTED:
+            return self.ports.takes(port)
+        return any(port.port == one.port and clash(port, one) for one in self.listed)
 
     @property
     def hash(self) -> int:

@@ -15,6 +15,7 @@ from .model import Node
 
 BITS = 17  # positions: reading.MOST_NODES
 LOW = (1 << BITS) - 1
+RENEW = 16  # one entry in so many was wrong: so are most others
 Load = Callable[[Node], int]
 
 
@@ -39,7 +40,7 @@ class Pool:
         found: list[Node] = []
         heap, front, nodes, load = self.heap, self.front, self.nodes, self.load
         right: list[int] = []
-        at, end = 0, len(front)
+        at, end, wrong = 0, len(front), 0
         while len(found) < most:
             if at < end and not (heap and heap[0] < front[at]):
                 entry = front[at]
@@ -52,6 +53,10 @@ class Pool:
             now = load(node) << BITS | node.index
             if now != entry:
                 heappush(heap, now)
+                wrong += 1
+                if wrong * RENEW > len(heap):
+                    self._renew()
+                    wrong = 0
                 continue
             right.append(entry)
             if fits(node):
@@ -59,6 +64,12 @@ class Pool:
         right += front[at:]
         self.front = right
         return found
+
+    def _renew(self) -> None:
+        """Mend all entries at once: where many are wrong, that is quicker than one by one as they come up."""
+        nodes, load = self.nodes, self.load
+        self.heap[:] = [load(node) << BITS | node.index for node in [nodes[entry & LOW] for entry in self.heap]]
+        heapify(self.heap)
 
 
 def by_share(node: Node) -> int:

@@ -23,6 +23,12 @@ class Port(NamedTuple):
         return f"{host}{self.port}/{self.protocol}"
 
 
+def clash(one: Port, other: Port) -> bool:
+    """True if only one of them can be bound on a host."""
+    same = one.port == other.port and one.protocol == other.protocol
+    return same and (one.address == ANY or other.address in (ANY, one.address))
+
+
 class HostPorts:
     """The ports that are bound on one host."""
 

@@ -71,7 +71,8 @@ NO_DEMANDS: tuple[tuple[tuple[int, int], ...], dict[str, int]] = ((), NO_AMOUNTS
 NO_PORTS: Ports = ((), ())
 NO_VOLUMES = Volumes((), ())
 NONE_LISTED: list[Any] = []  # read only
-MODE, NO_HOSTS = "replicated", (None, [])
+MODE = "replicated"
+NO_HOSTS: tuple[Any, ...] = (None, [])
 
 
 def quick_services(values: Sequence[Any]) -> list[RawService | None]:
@@ -265,7 +266,7 @@ _key = lru_cache(maxsize=4096)(canonical_key)
 
 
 def _volumes(value: Any) -> Volumes:
-    return NO_VOLUMES if value == [] else _read(read_volumes, value)  # type: ignore[no-any-return]
+    return NO_VOLUMES if value == [] else _read(read_volumes, value)
 
 
 def _tolerations(value: Any) -> tuple[Toleration, ...]:

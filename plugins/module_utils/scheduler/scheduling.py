@@ -130,14 +130,14 @@ def _places(state: State) -> tuple[list[dict[str, Any]], dict[str, dict[str, Any
         slots += own
         ends += why.ends(own)
         hosts += places
-        if not group and (name in state.facts.batches or name in state.facts.services or name in kept):
+        if name in state.facts.batches or (not group and (name in state.facts.services or name in kept)):
             told += why.tell(state.services[name], own)
         else:
             told += map(staying.__getitem__, places)
     placements = [{"service": name, "slot": slot, "node": host} for name, slot, host in zip(names, slots, hosts)]
     reasons = {name + end: reason for name, end, reason in zip(names, ends, told)}
     for name in {name for name, _slot in state.grants}:
-        for placement in placements[start[name] : start[name] + len(state.places[name])]:
+        for placement in placements[start[name] : start[name] + state.places.number(name)]:
             _grant(state, placement)
     return placements, reasons
 

@@ -89,6 +89,10 @@ class Places(dict[str, dict[Slot, Node]]):
         del self[name]
         self.whole[name], self.positions[name] = group, positions
 
+    def number(self, name: str) -> int:
+        """How many replicas of a service are placed."""
+        return len(self.whole[name].slots if name in self.whole else self[name])
+
     def any(self, name: str) -> bool:
         """True if the service is there and has a replica."""
         return name in self.whole or (name in self and bool(self[name]))

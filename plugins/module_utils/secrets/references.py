@@ -1,6 +1,6 @@
 # Copyright: Stowage contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Secrets that a store holds: `vault:<path>#<key>` in place of a file, and the digest that stands for a version."""
+"""Secrets by reference: `vault:<path>#<key>` or `sops:<file>#<key>`, and the digest that stands for a version."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from ..canonical import digest, dumps
+from . import sops
 
 PREFIX = "vault:"
 LABEL = "stowage.secrets"
@@ -33,11 +34,16 @@ class Version(NamedTuple):
 
 def refers(text: str) -> bool:
     """True if the text is meant as a reference, right or wrong."""
-    return text.startswith(PREFIX)
+    return text.startswith(PREFIX) or sops.refers(text)
+
+
+def usable(text: str) -> bool:
+    """True if the text is a reference to a store's or an encrypted file's value."""
+    return bool(sops.parse(text) if sops.refers(text) else parse(text))
 
 
 def parse(text: str) -> Reference | None:
-    """The reference; None if the text is none: no path, no key, or a segment that begins with a dot."""
+    """The reference to a store; None if the text is none: no path, no key, or a segment that begins with a dot."""
     found = _REFERENCE.fullmatch(text)
     return Reference(found[1], found[2]) if found else None
 

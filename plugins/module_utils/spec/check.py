@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import Problem, show
-from ..secrets import parse
+from ..secrets import sops, usable
 from . import allow, check_container, check_deploy, check_rights, fixed
 from .check_rights import host_network
 from .depending import check_dependencies
@@ -111,15 +111,26 @@ def _objects(findings: Findings, normal: Mapping[str, Any]) -> None:
             findings.labels((kind, name, "labels"), item.get("labels"))
             _storage(findings, (kind, name), item)
             sources = [source for source in ("file", "content", "external") if item.get(source)]
-            stated = (item.get("x-stowage") or {}).get("from") if kind == "secrets" else None
-            if stated is not None:
+            if kind == "secrets" and _reference(findings, (kind, name, "x-stowage"), item):
                 sources.append("x-stowage.from")
-                if not parse(stated):
-                    reason = f"{show(stated)} is no reference to a secret"
-                    findings.add((kind, name, "x-stowage", "from"), "STW-SECRET", reason, "write vault:<path>#<key>")
             if kind != "volumes" and len(sources) != 1 and "environment" not in item and "driver" not in item:
                 reason = f"has {' and '.join(sources) or 'no file'}"
                 findings.add((kind, name), "STW-REFERENCE", reason, "give one file")
+
+
+def _reference(findings: Findings, path: tuple[str, str, str], item: Mapping[str, Any]) -> bool:
+    """Judge what x-stowage says of a secret's source; True if it names one in place of a file."""
+    own = item.get("x-stowage") or {}
+    stated, key = own.get("from"), own.get("key")
+    if stated is not None and not usable(stated):
+        fix = "write vault:<path>#<key> or sops:<file>#<key>"
+        findings.add((*path, "from"), "STW-SECRET", f"{show(stated)} is no reference to a secret", fix)
+    if key is not None and not item.get("file"):
+        findings.add((*path, "key"), "STW-SOPS", "a key is of a file, and none is stated", "give file")
+    elif key is not None and not (key and sops.parse(sops.written("file", key))):
+        reason = f"{show(key)} is no place in a file"
+        findings.add((*path, "key"), "STW-SOPS", reason, "write the names from the top: db/password")
+    return stated is not None
 
 
 def _storage(findings: Findings, path: tuple[str, str], item: Mapping[str, Any]) -> None:

@@ -128,9 +128,7 @@ class _Files:
         entry: dict[str, Any] = {"kind": kind[:-1], "name": name}
         reference = (stated.get("x-stowage") or {}).get("from") if kind == "secrets" else None
         if reference:
-            digest = secrets.placeholder(self._stack, name, reference)
-            self._known[(kind, source)] = (name, digest)
-            self.entries[digest] = {**entry, "stack": self._stack, "reference": reference}
+            self._refer((kind, source), entry, secrets.sops.placed(reference, os.path.abspath(self._source.base)))
             return
         if stated.get("external") or not (stated.get("file") or stated.get("content")):
             return
@@ -139,11 +137,31 @@ class _Files:
         else:
             entry["content"] = stated["content"]
         value = self._content((kind, source), entry)
-        if value is not None and self._is_described((kind, source), entry, value):
+        key = str((stated.get("x-stowage") or {}).get("key", "")) if kind == "secrets" else ""
+        if value is not None and secrets.sops.kind(value):
+            self._encrypted((kind, source), entry, key)
+        elif value is not None and key:
+            reason = "has a key, and its file is not encrypted by SOPS"
+            self._findings.add((kind, source, "x-stowage", "key"), "STW-SOPS", reason, "take the key away, or encrypt")
+        elif value is not None and self._is_described((kind, source), entry, value):
             config = kind == "configs"
             digest = identity(entry, value) if config else self._source.secret_digest(self._stack, name, value)
             self._known[(kind, source)] = (name, digest)
             self.entries[digest] = entry
+
+    def _refer(self, path: tuple[str, str], entry: Mapping[str, Any], reference: str) -> None:
+        """A secret by reference: its digest is found out when its source is asked."""
+        digest = secrets.placeholder(self._stack, entry["name"], reference)
+        self._known[path] = (entry["name"], digest)
+        named = {"kind": "secret", "name": entry["name"], "stack": self._stack}
+        self.entries[digest] = {**named, "reference": reference}
+
+    def _encrypted(self, path: tuple[str, str], entry: Mapping[str, Any], key: str) -> None:
+        if path[0] == "configs":
+            reason = "is encrypted by SOPS, and a config is handed out as it is"
+            self._findings.add((*path, "file"), "STW-SOPS", reason, "make it a secret")
+            return
+        self._refer(path, entry, secrets.sops.written(os.path.abspath(entry["path"]), key))
 
     def _is_described(self, path: tuple[str, str], entry: dict[str, Any], value: bytes) -> bool:
         """False (and a finding) if it is a template that cannot be filled in; of one that can, the entry tells so."""

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 from ..errors import Problem, StowageError, raise_all, show
+from ..secrets import sops
 from .document import read_file
 from .interpolation import InterpolationError, substitute
 
@@ -25,10 +26,15 @@ def variables(paths: Iterable[str], known: Mapping[str, str]) -> dict[str, str]:
     problems: list[Problem] = []
     for path in paths:
         try:
-            text = read_file(path).decode("utf-8-sig")
+            content = read_file(path)
+            text = content.decode("utf-8-sig")
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or "is not UTF-8"
             problems.append(Problem("STW-FILE", path, f"cannot be read: {reason}", "check the path"))
+            continue
+        if sops.kind(content):
+            reason = "is encrypted by SOPS, and `docker inspect` shows variables"
+            problems.append(Problem("STW-SOPS", path, reason, "make it a secret: the service reads it as a file"))
             continue
         problems += _read(path, text, found, known)
     raise_all(problems)

@@ -81,7 +81,8 @@ template_driver | refused | string | applies | refuses | give a file
     *rows(
         "secrets.*.x-stowage",
         """
-from | applied | string | unknown | unknown | vault:<path>#<key> of stowage_vault, instead of a file: secrets.md
+from | applied | string | unknown | unknown | vault:<path>#<key> or sops:<file>#<key>, instead of a file: secrets.md
+key | applied | string | unknown | unknown | the value's place in a file that SOPS encrypted; all of it if not stated
 """,
     ),
 ]

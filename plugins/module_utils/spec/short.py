@@ -8,6 +8,7 @@ import re
 from typing import Any
 
 from ..errors import show
+from ..secrets import sops
 from .document import KeyPath, read_file
 from .forms import absolute, pairs, read_int, read_string, read_strings
 from .interpolation import Substituted
@@ -143,6 +144,10 @@ def _env_file(reader: Reader, path: KeyPath, item: Any) -> dict[str, str | None]
         if not (isinstance(item, dict) and item.get("required") is False and isinstance(error, FileNotFoundError)):
             reason = "is not UTF-8" if isinstance(error, UnicodeDecodeError) else getattr(error, "strerror", str(error))
             reader.refuse(path, "STW-FILE", f"{path[2]} {show(name)}: {reason}", "the path starts at the first file")
+        return {}
+    if sops.kind(data):
+        reason = f"{path[2]} {show(name)}: is encrypted by SOPS, and `docker inspect` shows its values"
+        reader.refuse(path, "STW-SOPS", reason, "make it a secret: the service reads it as a file")
         return {}
     made: dict[str, str | None] = {}
     for number, raw in enumerate(text.splitlines(), 1):

@@ -115,7 +115,8 @@ def stack_entries(task_vars: Mapping[str, Any], templar: Any) -> dict[str, spec.
             options=entry.options._replace(
                 configs=tuple((name, str(base / path)) for name, path in entry.options.configs),
                 secrets=tuple(
-                    (name, path if secrets.refers(path) else str(base / path)) for name, path in entry.options.secrets
+                    (name, secrets.sops.placed(path, str(base)) if secrets.refers(path) else str(base / path))
+                    for name, path in entry.options.secrets
                 ),
                 values=values,
                 baked=baked,

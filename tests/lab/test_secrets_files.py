@@ -14,9 +14,7 @@ from conftest import Load
 SOPS = os.environ.get("STOWAGE_SOPS", "")
 pytestmark = [
     pytest.mark.skipif(not os.environ.get("STOWAGE_LONG"), reason="long: make test-secrets runs it"),
-    pytest.mark.skipif(
-        not SOPS, reason="STOWAGE_SOPS says where sops and pyrage are: make test-secrets sets it"
-    ),
+    pytest.mark.skipif(not SOPS, reason="STOWAGE_SOPS says where sops and pyrage are: make test-secrets sets it"),
 ]
 WEB = """
 services:
@@ -126,8 +124,9 @@ def refused(fleet, words, times):
     """A deploy is refused with one error a mistake, and no host has anything."""
     run = fleet.deploy()
     assert run.rc != 0
-    found = [line for line in run.text.splitlines() if line.strip().startswith("STW-SOPS")]
+    found = {line.strip() for line in run.text.splitlines() if line.strip().startswith("STW-SOPS")}
     assert len(found) == times, run.text[-3000:]
+    assert f"{times} problem(s)" in run.text
     assert [line for line in found if words not in line] == []
     assert fleet.containers(everything=True) == []
 

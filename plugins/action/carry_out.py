@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,8 @@ from ansible_collections.stowage.fleet.plugins.module_utils.errors import Proble
 from ansible_collections.stowage.fleet.plugins.plugin_utils import contents, controller, delivering, identity, vaulted
 
 display = Display()
-RESULT = ("changed", "phase", "tasks", "stopped", "problems", "seconds")
+RESULT = ("changed", "phase", "tasks", "stopped", "pulled", "problems", "seconds")
+GLANCES = (5, 10, 20, 30)  # seconds between two words on images that are being pulled
 
 ARGUMENTS = {
     "run_dir": {"type": "path", "required": True},
@@ -52,14 +54,25 @@ class ActionModule(ActionBase):
             module_args.update(controller.run_arguments(directory, node))
             if step["phase"] == "release":
                 module_args["share"]["releases"] = controller.releases_to_keep(directory, node)
-            result = self._execute_module(
-                module_name="stowage.fleet.host_apply", module_args=module_args, task_vars=task_vars
-            )
-            result = self._judged(result, node, step)
+            result = self._judged(self._applied(module_args, node, task_vars), node, step)
         for line in rollout.step_lines(node, result):
             display.display(line)
         controller.write_json(controller.result_path(directory, args["part"], args["step"], node), result)
         return {**result, "failed": False}
+
+    def _applied(self, module_args: dict[str, Any], node: str, task_vars: dict[str, Any]) -> dict[str, Any]:
+        """host_apply's result. While images are being pulled it comes back now and then to say how far they are."""
+        pulled: list[Any] = []
+        for glance in itertools.chain(GLANCES, itertools.repeat(GLANCES[-1])):
+            patience = {"patience": glance} if module_args["phase"] == "prepare" else {}
+            result = self._execute_module(
+                module_name="stowage.fleet.host_apply", module_args={**module_args, **patience}, task_vars=task_vars
+            )
+            pulled += result.get("pulled", ())
+            if not result.get("pulling"):
+                break
+            display.display(rollout.pulling_line(node, result["pulling"]))
+        return {**result, "pulled": pulled} if pulled else result
 
     def _judged(self, result: dict[str, Any], node: str, step: Mapping[str, Any]) -> dict[str, Any]:
         """A crash of the module becomes a problem, so that the gate can stop the run in good order."""

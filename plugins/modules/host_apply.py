@@ -39,6 +39,12 @@ options:
     description: Contents of configs, base64 by digest.
     type: dict
     default: {}
+  patience:
+    description:
+      - Seconds that phase V(prepare) waits for images. If some are still on their way then, RV(pulling) says how far
+        they are, and the caller calls again. V(0) waits until they are there.
+    type: float
+    default: 0
   secrets:
     description: Values of secrets, base64 by digest. They are written to memory only.
     type: dict
@@ -87,6 +93,18 @@ stopped:
   type: list
   elements: dict
   sample: [{name: shop_web.1.77b0aa10, service: shop_web, slot: "1"}]
+pulled:
+  description: Images that were fetched, with their bytes and the seconds that took.
+  returned: when phase V(prepare) fetched any
+  type: list
+  elements: dict
+  sample: [{image: "shop/web:1.8", bytes: 41943040, seconds: 3.2}]
+pulling:
+  description: Images that are still on their way, with the bytes that are here and those in all, as far as known.
+  returned: when O(patience) ended before the images were there
+  type: list
+  elements: dict
+  sample: [{image: "shop/web:1.8", done: 20971520, total: 41943040}]
 problems:
   description: Refusals and failures that are not a single task's, each with code, place, reason and fix.
   returned: always
@@ -109,6 +127,7 @@ ARGUMENTS = {
     "run": {**lock.ARGUMENTS["run"], "required": True},
     "phase": {"type": "str", "choices": list(PHASES), "required": True},
     "share": {"type": "dict", "default": {}},
+    "patience": {"type": "float", "default": 0},
     "files": {"type": "dict", "default": {}},
     "secrets": {"type": "dict", "default": {}, "no_log": True},
 }

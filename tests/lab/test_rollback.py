@@ -1,10 +1,11 @@
-"""Rolling back by hand to a kept release, with the registry stopped."""
+"""The registry and a run: rolling back by hand without one, and what an operator sees while one is slow."""
 
 from __future__ import annotations
 
 import os
 import re
 import subprocess
+import threading
 
 import pytest
 from test_deploy import shop
@@ -59,3 +60,24 @@ def test_a_rollback_by_hand_without_a_registry(fleet):
         subprocess.run(["docker", "unpause", registry], check=True, capture_output=True)
     fleet.stack(motto("1.1", "as in 1.1"))
     assert fleet.deploy().ok().changed == 0
+
+
+def test_a_slow_pull_is_told_while_it_goes(fleet):
+    fleet.stack(shop("1.0"))
+    fleet.deploy().ok()
+    for node in fleet.nodes:
+        fleet.shell(node, "docker rmi -f stowage/app:1.1 >/dev/null 2>&1; docker image prune -f", check=False)
+    registry = fleet.outer(fleet.nodes[0]).replace(f"-{fleet.nodes[0]}", "-registry")
+    subprocess.run(["docker", "pause", registry], check=True, capture_output=True)
+    goes_on = threading.Timer(15, subprocess.run, [["docker", "unpause", registry]], {"capture_output": True})
+    goes_on.start()
+    try:
+        fleet.stack(shop("1.1"))
+        text = fleet.deploy().ok().text
+    finally:
+        goes_on.join()
+    assert re.search(r"n\d pulling stowage/app:1\.1 ", text)
+    told = re.findall(r"n\d pulled stowage/app:1\.1: (\d+\.\d) MB in (\d+\.\d) s", text)
+    assert told
+    assert all(float(seconds) > 2 for _size, seconds in told)
+    assert {c["image"] for c in fleet.containers("shop_web")} == {"stowage/app:1.1"}

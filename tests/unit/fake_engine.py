@@ -154,12 +154,14 @@ class FakeEngine:
         self.calls += 1
         return image in self.images
 
-    def pull(self, image):
+    def pull(self, image, tell=None):
         if image not in self.registry:
             raise EngineError(f"manifest for {image} not found", 404)
         with self.guard:
             self.log.append(("pull", image))
             self.images.add(image)
+        if tell:
+            tell({"layer": (7, 7)})
 
     def volumes(self):
         self.calls += 1

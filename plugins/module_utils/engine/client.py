@@ -49,6 +49,18 @@ def printable(text: str, limit: int) -> str:
     return shown if len(shown) <= limit else shown[: limit - 3] + "..."
 
 
+def _counted(layers: dict[str, tuple[int, int]], event: dict[str, Any]) -> bool:
+    """Note what an event of a pull says of a layer: whether it says anything of its bytes."""
+    name, counts = str(event.get("id")), event.get("progressDetail") or {}
+    if event.get("status") == "Downloading" and counts.get("total"):
+        layers[name] = (int(counts.get("current") or 0), int(counts["total"]))
+    elif event.get("status") == "Download complete" and name in layers:
+        layers[name] = (layers[name][1], layers[name][1])
+    else:
+        return False
+    return True
+
+
 def connect(patience: float = 0.0) -> Engine:
     """An Engine that answered. Raises StowageError (STW-ENGINE) if none does within `patience` seconds."""
     try:
@@ -194,12 +206,15 @@ class Engine:
     def _checked_post(self, address: str, body: dict[str, Any]) -> None:
         self._api._raise_for_status(self._api._post_json(address, data=body))
 
-    def pull(self, image: str) -> None:
-        """Fetch an image. Raises EngineError with the registry's reason."""
+    def pull(self, image: str, tell: Callable[[dict[str, tuple[int, int]]], None] | None = None) -> None:
+        """Fetch an image. tell: is told {layer: (bytes here, bytes in all)} as they come. Raises EngineError."""
         repository, tag = split_reference(image)
+        layers: dict[str, tuple[int, int]] = {}
         for event in self._call(self._api.pull, repository, tag=tag, stream=True, decode=True):
             if event.get("error"):
                 raise EngineError(str(event["error"]))
+            if tell and _counted(layers, event):
+                tell(layers)
         if not self.has_image(image):
             raise EngineError("the pull ended without an error and without the image")
 

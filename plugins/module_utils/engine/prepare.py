@@ -4,23 +4,24 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 from ..errors import Problem, StowageError, raise_all, show
-from . import host, lock
-from .client import Engine, EngineError
+from . import host, lock, pulling
+from .client import Engine, connect
 from .observe import observe
-from .start import in_parallel
 
 Request = Mapping[str, Any]
 
 
 def prepare(engine: Engine, paths: host.Paths, request: Request, check: bool = False) -> dict[str, Any]:
-    """Take the lock for this run and pull what is missing: {changed, tasks: [], problems}.
+    """Take the lock for this run and pull what is missing: {changed, tasks: [], problems}, and what was pulled.
 
-    request: run {id, holder, controller, ttl}, takeover, share {fleet, expect {object: digest}, images [ref],
-    policy {text, core}, require [{service, image, labels}]}.
+    With `pulling` (see pulling.fetch) in the result some images are still on their way: call again.
+    request: patience, run {id, holder, controller, ttl}, takeover, share {fleet, expect {object: digest}, images
+    [ref], policy {text, core}, require [{service, image, labels}]}.
     Problems: STW-LOCKED, STW-STALE, STW-PULL, STW-IMAGE, STW-POLICY; after any of them this run holds no lease here.
     """
     share, run = request["share"], request["run"]
@@ -29,15 +30,29 @@ def prepare(engine: Engine, paths: host.Paths, request: Request, check: bool = F
         raise_all(stale(share.get("expect"), observe(engine, share["fleet"], paths.root)))
         if not check:
             lock.take(paths, run, preparing=True)
-        changed, problems = _pull(engine, share.get("images") or (), check)
-        raise_all(problems or _unfit(engine, share.get("require") or (), check))
+        fetched = _fetch(engine, paths, request, check)
+        raise_all(fetched["problems"])
+        if fetched["pulling"]:
+            return {"changed": True, "tasks": [], **fetched}
+        raise_all(_unfit(engine, share.get("require") or (), check))
+        changed = bool(fetched["pulled"])
         if share.get("policy"):
             changed = _police(share["policy"], paths.root, check) or changed
     except StowageError as error:
         if not check:
             lock.unlock(run["id"], paths.root)
         return {"changed": False, "tasks": [], "problems": error.problems}
-    return {"changed": changed, "tasks": [], "problems": []}
+    pulled = {"pulled": fetched["pulled"]} if fetched["pulled"] and not check else {}
+    return {"changed": changed, "tasks": [], "problems": [], **pulled}
+
+
+def _fetch(engine: Engine, paths: host.Paths, request: Request, check: bool) -> dict[str, Any]:
+    """pulling.fetch()'s value. Under check nothing is fetched; what would be is said to be."""
+    images = request["share"].get("images") or ()
+    if check:
+        return {"pulled": [image for image in images if not engine.has_image(image)], "pulling": [], "problems": []}
+    patience = float(request.get("patience") or 0) or math.inf
+    return pulling.fetch(engine, connect, images, paths, patience)
 
 
 def _police(policy: Mapping[str, str], root: str, check: bool) -> bool:
@@ -102,21 +117,3 @@ def _unfit(engine: Engine, required: Any, check: bool) -> list[Problem]:
                 fix = "deploy this environment's image, or change require_labels"
                 problems.append(Problem("STW-IMAGE", f"service {one['service']}", reason, fix))
     return problems
-
-
-def _pull(engine: Engine, images: Any, check: bool) -> tuple[bool, list[Problem]]:
-    """Fetch the missing images at once. Returns (changed, problems)."""
-    results = in_parallel(lambda image: _pull_one(engine, image, check), sorted(set(images)))
-    return any(changed for changed, _problem in results), [problem for _changed, problem in results if problem]
-
-
-def _pull_one(engine: Engine, image: str, check: bool) -> tuple[bool, Problem | None]:
-    try:
-        if engine.has_image(image):
-            return False, None
-        if not check:
-            engine.pull(image)
-        return True, None
-    except EngineError as error:
-        fix = "check the image's name, the registry, and this host's way to it"
-        return False, Problem("STW-PULL", f"image {image}", str(error), fix)

@@ -9,7 +9,17 @@ from .plan import asked_of, made_from, plan, refuse_stale_inputs, refuse_unknown
 from .releases import aim, candidates, listing, parse_record, records, release_lines, restored, to_keep
 from .saved import dump, dump_observations, parse, parse_observations
 from .status import status, view_problems
-from .text import conclusion_lines, diff_text, plan_lines, progress_lines, safe, status_lines, step_heads, step_lines
+from .text import (
+    conclusion_lines,
+    diff_text,
+    plan_lines,
+    progress_lines,
+    pulling_line,
+    safe,
+    status_lines,
+    step_heads,
+    step_lines,
+)
 from .whatif import Wish, scales, unknown, what_if_lines, why_lines
 
 __all__ = [
@@ -34,6 +44,7 @@ __all__ = [
     "plan",
     "plan_lines",
     "progress_lines",
+    "pulling_line",
     "records",
     "refuse_stale_inputs",
     "refuse_unknown",

@@ -136,6 +136,8 @@ def step_title(step: Mapping[str, Any], last: int) -> str:
 def step_lines(node: str, result: Mapping[str, Any]) -> list[str]:
     """What one host did in one step, a line per task."""
     lines = []
+    for image in result.get("pulled", []):
+        lines.append(safe(f"  {node} pulled {image['image']}: {_size(image['bytes'])} in {image['seconds']:.1f} s"))
     for task in result.get("stopped", []):
         lines.append(safe(f"  {node} {task['service']}.{task['slot']}: stopped"))
     for task in result.get("tasks", []):
@@ -149,6 +151,17 @@ def step_lines(node: str, result: Mapping[str, Any]) -> list[str]:
         lines.append(safe(f"  {node} {name}: FAILED{took}: {task.get('error')}{kept}"))
         lines += [safe(f"      log: {line}") for line in task.get("log") or []]
     return lines
+
+
+def pulling_line(node: str, pulling: Sequence[Mapping[str, Any]]) -> str:
+    """How far the images are that a host is pulling now."""
+    shown = [f"{one['image']} {_size(one['done'])} of {_size(one['total'])}" for one in pulling[:SHOWN]]
+    more = f" and {len(pulling) - SHOWN} more" if len(pulling) > SHOWN else ""
+    return safe(f"  {node} pulling {', '.join(shown)}{more}")
+
+
+def _size(count: float) -> str:
+    return f"{count / 1e6:.1f} MB"
 
 
 def progress_lines(plan: Mapping[str, Any], state: Mapping[str, Any], step: Mapping[str, Any]) -> list[str]:

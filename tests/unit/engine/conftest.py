@@ -8,7 +8,7 @@ import json
 
 import pytest
 from ansible_collections.stowage.fleet.plugins.module_utils.canonical import digest
-from ansible_collections.stowage.fleet.plugins.module_utils.engine import observe, ready, start
+from ansible_collections.stowage.fleet.plugins.module_utils.engine import observe, pulling, ready, start
 from ansible_collections.stowage.fleet.plugins.module_utils.engine.apply import apply
 from ansible_collections.stowage.fleet.plugins.module_utils.engine.host import Paths
 from fake_engine import FakeEngine
@@ -86,7 +86,14 @@ def host(tmp_path, monkeypatch):
     monkeypatch.setattr(ready, "DOWN_SECONDS", 0.05)
     monkeypatch.setattr(start, "FIRST_PAUSE", 0.005)
     monkeypatch.setattr(start, "LONGEST_PAUSE", 0.01)
-    return Host(tmp_path)
+    made = Host(tmp_path)
+
+    def here(_connect, image, paths, _lock):
+        """The engine in memory is not another process's."""
+        pulling._pull(lambda: made.engine, image, pulling._file(paths, image))
+
+    monkeypatch.setattr(pulling, "_spawn", here)
+    return made
 
 
 @pytest.fixture

@@ -57,7 +57,9 @@ def test_missing_images_are_pulled_and_present_ones_are_not(host):
     host.engine.registry["app:9"] = True
     result = host.apply("prepare", {"images": ["app:9", "plain"]})
     assert (result["changed"], host.engine.log) == (True, [("pull", "app:9")])
-    assert host.apply("prepare", {"images": ["app:9", "plain"]})["changed"] is False
+    assert [(one["image"], one["bytes"]) for one in result["pulled"]] == [("app:9", 7)]
+    again = host.apply("prepare", {"images": ["app:9", "plain"]})
+    assert (again["changed"], again.get("pulled")) == (False, None)
 
 
 def test_an_image_that_cannot_be_had_frees_the_lock(host):

@@ -15,7 +15,7 @@ LAB_TESTS := \
   test-ingress \
   test-data \
   test-secrets
-.PHONY: $(LAB_TESTS) tools lint lint-python lint-shell lint-yaml sanity changelog-lint unit package lab-test test test-all molecule faults conformance test-conformance matrix bench bench-scheduler bench-network docs units-ansible-test changelog
+.PHONY: $(LAB_TESTS) tools lint lint-python lint-shell lint-yaml sanity changelog-lint unit package lab-test test test-all molecule faults conformance test-conformance matrix test-cores bench bench-scheduler bench-network docs units-ansible-test changelog
 
 tools: setup  ## Install what the workshop needs (Debian packages when root, Python packages)
 	@scripts/tools $(VENV)
@@ -54,7 +54,7 @@ test:  ## Run lint, unit, package and lab tests; less than 25 minutes on two cor
 	@scripts/stages lint unit package lab-test
 
 test-all:  ## Run everything: test, and molecule, faults, conformance, ansible-test units, core versions
-	@STOWAGE_HYPOTHESIS=thorough scripts/stages lint unit package units-ansible-test matrix lab-test $(LAB_TESTS) molecule faults conformance
+	@STOWAGE_HYPOTHESIS=thorough scripts/stages lint unit package units-ansible-test test-cores lab-test $(LAB_TESTS) molecule faults conformance
 
 molecule: tools  ## Run the Molecule scenarios on a lab
 	scripts/molecule $(VENV)
@@ -92,6 +92,9 @@ conformance test-conformance: tools  ## Compare placement and specs with what ot
 
 matrix: tools  ## Run the unit tests under each supported ansible-core
 	scripts/core-matrix $(VENV)
+
+test-cores: matrix  ## On a lab: deploys by the oldest and the newest supported ansible-core (15 minutes)
+	scripts/core-lab $(VENV)
 
 units-ansible-test: tools  ## Run the unit tests through ansible-test
 	scripts/units $(VENV)

@@ -32,6 +32,7 @@ ARGUMENTS = {
     "observed": {"type": "str", "default": "stowage_observed"},
     "save_to": {"type": "path"},
     "saved": {"type": "path"},
+    "approved": {"type": "str", "default": ""},
     "run_dir": {"type": "path", "required": True},
     "allow_unknown": {"type": "raw", "default": False},
     "assume_lost": {"type": "raw"},
@@ -74,6 +75,8 @@ class ActionModule(ActionBase):
                 _write(args["save_to"], rollout.dump(made))
             if args["observation_to"] and observations and not args["observation"]:
                 _write(args["observation_to"], rollout.dump_observations(made["fleet"]["name"], observations))
+            if args["approved"]:
+                rollout.refuse_unapproved(made, args["approved"])
             if args["purpose"] == "deploy":
                 rollout.refuse_unknown(made, controller.truth(args["allow_unknown"], "stowage_allow_unknown"))
                 raise_all(delivering.problems(made, task_vars, args["observed"]))

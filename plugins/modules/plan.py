@@ -28,6 +28,11 @@ options:
   saved:
     description: Take this saved plan instead of making one. Refused (STW-STALE) if its inputs changed.
     type: path
+  approved:
+    description:
+      - Digest of the plan that may be carried out, or its first 8 digits or more. Another plan is refused (STW-STALE).
+    type: str
+    default: ''
   run_dir:
     description: Directory on the controller for the records of runs.
     type: path

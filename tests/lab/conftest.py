@@ -84,7 +84,13 @@ class Fleet:
         """The argv of a playbook run, by the ansible-core of a venv that STOWAGE_CORE_VENV may name."""
         venv = os.environ.get("STOWAGE_CORE_VENV")
         binary = Path(venv).absolute() / "bin" if venv else Path(os.sys.executable).parent
-        return [str(binary / "ansible-playbook"), f"stowage.fleet.{playbook}", "-i", str(self.directory / "hosts.yml"), *arguments]
+        return [
+            str(binary / "ansible-playbook"),
+            f"stowage.fleet.{playbook}",
+            "-i",
+            str(self.directory / "hosts.yml"),
+            *arguments,
+        ]
 
     def environment(self):
         """Environment of a run: the repository's settings, its records beside the inventory."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 from .gate import begin, due, enter, judge, outcome, resume, rollback_steps, share, skips
 from .plan import asked_of, made_from, plan, refuse_stale_inputs, refuse_unknown
 from .releases import aim, candidates, listing, parse_record, records, release_lines, restored, to_keep
-from .saved import dump, dump_observations, parse, parse_observations
+from .saved import dump, dump_observations, parse, parse_observations, refuse_unapproved
 from .status import status, view_problems
 from .text import (
     conclusion_lines,
@@ -47,6 +47,7 @@ __all__ = [
     "pulling_line",
     "records",
     "refuse_stale_inputs",
+    "refuse_unapproved",
     "refuse_unknown",
     "release_lines",
     "restored",

@@ -13,6 +13,7 @@ from ..errors import Problem, StowageError, show
 from .plan import SCHEMA
 
 MAXIMUM_BYTES = 256 * 2**20
+LEAST_DIGITS = 8  # of a plan's digest
 OBSERVED = (  # what a plan reads of an Observation
     "schema",
     "engine",
@@ -45,6 +46,18 @@ def parse(text: str, place: str, fleet: str) -> dict[str, Any]:
     if plan["fleet"]["name"] != fleet:
         raise _refusal(place, f"is for fleet {show(plan['fleet']['name'])}, this is {fleet}")
     return plan
+
+
+def refuse_unapproved(plan: Mapping[str, Any], approved: str) -> None:
+    """Raise STW-STALE if this is not the plan that was approved. approved: its digest or the first 8 or more of it."""
+    if len(approved) < LEAST_DIGITS or not set(approved) <= set("0123456789abcdef"):
+        reason = f"{show(approved)} is no digest of a plan: {LEAST_DIGITS} or more hexadecimal digits"
+        raise StowageError(Problem("STW-OPTION", "stowage_approved", reason, "take it from the plan's first line"))
+    if not plan["digest"].startswith(approved):
+        reason = f"the plan is {plan['digest'][:12]} now, {approved[:12]} was approved: something moved in between"
+        raise StowageError(
+            Problem("STW-STALE", "plan", reason, "look at the plan above, and approve it or mend what moved")
+        )
 
 
 def dump_observations(fleet: str, observations: Mapping[str, Any]) -> str:

@@ -62,3 +62,18 @@ def test_texts_are_short_printable_lines():
         assert len(line) <= 300
         assert line.isprintable()
     assert rollout.safe("\x1b[31mred\n\u202e") == "\\x1b[31mred\\n\\u202e"
+
+
+@pytest.mark.parametrize("approved", ["3f2a9c0d", "3f2a9c0d11aa", "3f2a9c0d11aa" + "0" * 52])
+def test_the_approved_plan_is_let_through(approved):
+    rollout.refuse_unapproved({"digest": "3f2a9c0d11aa" + "0" * 52}, approved)
+
+
+@pytest.mark.parametrize(
+    ("approved", "code"),
+    [("3f2a9c0e", "STW-STALE"), ("3f2a9c0d11aa1", "STW-STALE"), ("3f2a", "STW-OPTION"), ("yes, please", "STW-OPTION")],
+)
+def test_another_plan_or_no_digest_is_refused(approved, code):
+    with pytest.raises(StowageError) as caught:
+        rollout.refuse_unapproved({"digest": "3f2a9c0d11aa" + "0" * 52}, approved)
+    assert [problem.code for problem in caught.value.problems] == [code]

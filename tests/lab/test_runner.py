@@ -1,4 +1,4 @@
-"""Through ansible-runner, as AWX runs jobs: a plan's digest is handed on and approved, steps are events as they happen."""
+"""Through ansible-runner, as AWX runs jobs: a plan is approved by its digest, steps are events as they happen."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_a_workflow_of_plan_and_deploy(fleet, tmp_path):
     assert f"plan {digest[:12]}" in "".join(event["stdout"] for event in events)
     # Git moves between the approval and the deploy: nothing happens.
     before = fleet.containers()
-    fleet.stack(shop("1.1", replicas=2))
+    fleet.stack(shop("1.1", replicas=3))
     rc, events = job(fleet, tmp_path / "moved", "deploy", "-e", f"stowage_approved={digest}")
     assert rc != 0
     assert "STW-STALE" in "".join(event["stdout"] for event in events)

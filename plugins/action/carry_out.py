@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -93,7 +94,8 @@ class ActionModule(ActionBase):
         node: str,
         task_vars: dict[str, Any],
     ) -> dict[str, Any]:
-        share = rollout.share(state, step, node)
+        told_at = state.get("told_at")
+        share = rollout.share(state, step, node, 0.0 if told_at is None else time.monotonic() - told_at)
         given: dict[str, Any] = {"phase": step["phase"], "files": {}, "secrets": {}}
         if step["phase"] == "prepare":
             if delivering.receives(plan, node):

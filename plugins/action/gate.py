@@ -52,6 +52,8 @@ class ActionModule(ActionBase):
             for node in rollout.due(state, step)["hosts"]
         }
         state = rollout.judge(plan, state, step, results)
+        if step["phase"] == "endpoints":
+            state["told_at"] = time.monotonic()
         controller.write_json(directory / "state.json", state)
         for line in rollout.progress_lines(plan, state, step) if args["part"] == "plan" else ():
             display.display(line)

@@ -80,15 +80,25 @@ def enter(state: State, step: Mapping[str, Any]) -> State:
     return {**state, "serving": [task for task in state["serving"] if task["name"] not in withdrawn]}
 
 
-def share(state: Mapping[str, Any], step: Mapping[str, Any], node: str) -> dict[str, Any]:
-    """The step's share for one node, without what must stay because its successor failed."""
+def share(state: Mapping[str, Any], step: Mapping[str, Any], node: str, since: float = 0.0) -> dict[str, Any]:
+    """The step's share for one node, without what must stay because its successor failed.
+
+    since: seconds since every host was told who serves. A drain begins there, not when its step is reached.
+    """
     step = due(state, step)
     planned = dict(step["hosts"][node])
     if step["phase"] in ("stop", "remove"):
         planned["tasks"] = _leaving(state, planned)
     if "stop" in planned:
-        planned["stop"] = {**planned["stop"], "tasks": _leaving(state, planned["stop"])}
-    return planned
+        planned["stop"] = _rest({**planned["stop"], "tasks": _leaving(state, planned["stop"])}, since)
+    return _rest(planned, since)
+
+
+def _rest(planned: dict[str, Any], since: float) -> dict[str, Any]:
+    """A share with what is left of its drain."""
+    if not planned.get("drain"):
+        return planned
+    return {**planned, "drain": round(max(planned["drain"] - since, 0.0), 2)}
 
 
 def _leaving(state: Mapping[str, Any], planned: Mapping[str, Any]) -> list[Any]:

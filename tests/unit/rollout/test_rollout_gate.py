@@ -39,3 +39,14 @@ def test_an_update_goes_by_its_policy_and_a_rollback_by_the_other(update, rollba
 def test_a_job_that_others_wait_for_stops_the_roll_whatever_its_policy():
     assert judged("continue")["last_wave"] is None
     assert judged("continue", must_end=True)["last_wave"] == 1
+
+
+@pytest.mark.parametrize(("since", "left"), [(0.0, 3.0), (1.25, 1.75), (9.0, 0.0)])
+def test_a_drain_counts_from_when_all_hosts_were_told(since, left):
+    state = rollout.begin([])
+    stop = {"tasks": [{"name": "web.1"}], "drain": 3.0}
+    step = {"phase": "stop", "wave": 1, "hosts": {"n1": stop}}
+    assert rollout.share(state, step, "n1", since)["drain"] == left
+    beside = {"phase": "start", "wave": 2, "closes": 1, "hosts": {"n1": {"services": {}, "tasks": [], "stop": stop}}}
+    assert rollout.share(state, beside, "n1", since)["stop"]["drain"] == left
+    assert stop["drain"] == 3.0

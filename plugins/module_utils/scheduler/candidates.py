@@ -126,7 +126,7 @@ class Leaf:
 class Fork:
     """One level of preferences: the branch with the fewest replicas of the service is next."""
 
-    __slots__ = ("aside", "balance", "branches", "count", "heap", "nodes", "taken")
+    __slots__ = ("aside", "balance", "branches", "count", "heap", "levels", "nodes", "taken")
 
     def __init__(self, nodes: tuple[Node, ...], gates: Gates) -> None:
         """No branches yet."""
@@ -134,14 +134,17 @@ class Fork:
         self.branches: dict[str, Branch] = {}
         self.heap: list[tuple[int, Rank, str]] = []
         self.aside: list[str] = []  # branches that a balance rule forbids until others have caught up
+        self.levels: list[int] = []  # of the balance rules, if branches are forks: what forbids theirs
         self.count = 0
         self.taken = ""
 
     def close(self) -> None:
-        """All branches are added."""
+        """Offer all branches, once they are added, or anew."""
+        self.heap, self.aside = [], []
         for name, branch in self.branches.items():
             if isinstance(branch, Fork):
                 branch.close()
+                self.levels = [counter.least for counter in self.balance]
             self._offer(name, branch)
 
     def best(self) -> Rank:
@@ -177,6 +180,9 @@ class Fork:
         """Offer the branch again that was taken."""
         self.branches[self.taken].settle()
         self.count += 1
+        if self.levels and self.levels != [counter.least for counter in self.balance]:
+            self.close()
+            return
         again, self.aside = [self.taken, *self.aside], []
         for name in again:
             self._offer(name, self.branches[name])

@@ -21,7 +21,7 @@ def opener(templar: Any) -> Opener:
         if not is_encrypted(content):
             return content
         try:
-            return bytes(VaultLib(_passwords(templar)).decrypt(content))
+            return bytes(VaultLib(passwords(templar)).decrypt(content))
         except AnsibleError:
             # Not the error's own text: no telling what it quotes.
             reason = "its file is encrypted by Ansible Vault, and no vault password of this run opens it"
@@ -31,7 +31,8 @@ def opener(templar: Any) -> Opener:
     return opened
 
 
-def _passwords(templar: Any) -> Any:
+def passwords(templar: Any) -> Any:
+    """The vault passwords of this run, as Ansible keeps them; empty if there are none."""
     try:
         from ansible.parsing.vault import VaultSecretsContext  # noqa: PLC0415
     except ImportError:  # ansible-core 2.17 and 2.18

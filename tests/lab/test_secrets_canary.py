@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 import pytest
+from stores import BAO, SOPS, Bao, Files
 
 pytestmark = pytest.mark.skipif(not os.environ.get("STOWAGE_LONG"), reason="long: make test-secrets runs it")
 
@@ -26,7 +27,7 @@ services:
       interval: 1s
       timeout: 3s
       retries: 2
-    secrets: [plain, vaulted, given, {source: plain, target: /etc/app/key, uid: "1000", mode: 0400}]
+    secrets: [plain, vaulted, given, stored, sops, whole, {source: plain, target: /key, uid: "1000", mode: 0400}]
     deploy:
       replicas: 3
       update_config: {parallelism: 1, order: start-first, failure_action: rollback}
@@ -40,7 +41,11 @@ secrets:
   plain: {file: ./plain.txt}
   vaulted: {file: ./vaulted.txt}
   given: {external: true}
+  stored: {x-stowage: {from: "vault:shop/canary#value"}}
+  sops: {file: ./canary.enc.yaml, x-stowage: {key: of/the/test}}
+  whole: {file: ./whole.enc}
 """
+NAMES = ("plain", "vaulted", "given", "stored", "sops", "whole")
 RUNNER = os.environ.get("STOWAGE_ANSIBLE_RUNNER", "")
 
 
@@ -92,11 +97,29 @@ class Watch:
 
 
 @pytest.fixture
-def nest(fleet, tmp_path):
+def store(tmp_path_factory):
+    """An OpenBao with a canary, and the file of a token that may read it."""
+    made = Canary("stored")
+    with Bao(tmp_path_factory.mktemp("bao")) as bao:
+        bao.write(path="shop/canary", value=made.value)
+        token = bao.token("deploy")
+        path = tmp_path_factory.mktemp("token") / "token"
+        path.write_text(token)
+        yield made, token, {"address": bao.address, "auth": {"method": "token", "token_file": str(path)}}
+
+
+@pytest.fixture
+def nest(fleet, store, tmp_path, monkeypatch):
     """A fleet with a canary of every source; the sources lie outside of what is searched."""
     stacks, password = fleet.directory / "stacks", tmp_path / "password"
     password.write_text("of the test")
-    made = {name: Canary(name) for name in ("plain", "vaulted", "given", "key")}
+    made = {name: Canary(name) for name in (*NAMES, "key")}
+    made["stored"] = store[0]
+    files = Files(fleet, tmp_path)
+    monkeypatch.setenv("PATH", f"{os.path.dirname(files.program)}:{os.environ['PATH']}")
+    monkeypatch.setenv("SOPS_AGE_KEY_FILE", files.key)
+    files.write("canary.enc.yaml", json.dumps({"of": {"the": {"test": made["sops"].value}}}))
+    files.write("whole.enc", made["whole"].value)
     (stacks / "plain.txt").write_text(made["plain"].value)
     (stacks / "vaulted.txt").write_text(made["vaulted"].value)
     binary = os.path.join(os.path.dirname(sys.executable), "ansible-vault")
@@ -109,13 +132,15 @@ def nest(fleet, tmp_path):
             {
                 "stowage_stacks": {"shop": {"files": "stacks/shop.yml", "secrets": {"given": "given.txt"}}},
                 "stowage_secrets_key": made["key"].value,
+                "stowage_vault": store[2],
             }
         )
     )
     subprocess.run([binary, "encrypt", *vault, str(inventory)], check=True, capture_output=True)
     fleet.stack(STACK)
     yield made, vault
-    for path in (stacks / "plain.txt", stacks / "vaulted.txt", fleet.directory / "given.txt", inventory):
+    written = [stacks / name for name in ("plain.txt", "vaulted.txt", "canary.enc.yaml", "whole.enc")]
+    for path in (*written, fleet.directory / "given.txt", inventory):
         path.unlink(missing_ok=True)
 
 
@@ -163,11 +188,12 @@ def on_host(fleet, node, patterns):
     return found, heard
 
 
-@pytest.mark.skipif(not RUNNER, reason="STOWAGE_ANSIBLE_RUNNER says where ansible-runner is: make test-secrets sets it")
-def test_canaries_are_in_memory_and_in_the_process_and_nowhere_else(fleet, nest, tmp_path):
+@pytest.mark.skipif(not (RUNNER and BAO and SOPS), reason="make test-secrets says where ansible-runner and stores are")
+def test_canaries_are_in_memory_and_in_the_process_and_nowhere_else(fleet, nest, store, tmp_path):
     made, vault = nest
     bad = Canary("bad", "bad-")
     patterns = [pattern for one in (*made.values(), bad) for pattern in one.patterns()]
+    patterns.append(store[1])
     private = tmp_path / "runner"
     (private / "env").mkdir(parents=True)
     with Watch(patterns) as watch:
@@ -191,7 +217,7 @@ def test_canaries_are_in_memory_and_in_the_process_and_nowhere_else(fleet, nest,
         assert heard == "0"
         assert found, "the canaries that the host shall hold are found by the same search"
     for container in fleet.containers("shop_web"):
-        read = "cat /run/secrets/plain /run/secrets/vaulted /run/secrets/given"
+        read = f"cat {' '.join(f'/run/secrets/{name}' for name in NAMES)}"
         text = fleet.shell(container["node"], f"docker exec {container['name']} {read}")
-        assert text == "".join(made[name].value for name in ("plain", "vaulted", "given"))
+        assert text == "".join(made[name].value for name in NAMES)
     assert not re.search("|".join(patterns), json.dumps(fleet.containers(everything=True)))

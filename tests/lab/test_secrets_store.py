@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
-import re
-import socket
 import subprocess
 import time
 from pathlib import Path
 
-import hvac
 import pytest
 import yaml
 from conftest import Load
+from stores import BAO, Bao
 
-BAO = os.environ.get("STOWAGE_BAO", "")
 pytestmark = [
     pytest.mark.skipif(not os.environ.get("STOWAGE_LONG"), reason="long: make test-secrets runs it"),
     pytest.mark.skipif(not BAO, reason="STOWAGE_BAO names OpenBao's program: make test-secrets sets it"),
@@ -38,83 +33,6 @@ services:
 secrets:
   password: {external: true, x-stowage: {from: "vault:shop/web#password"}}
 """
-POLICIES = {
-    "plan": 'path "secret/metadata/shop/*" { capabilities = ["read"] }',
-    "deploy": 'path "secret/metadata/*" { capabilities = ["read"] }\npath "secret/data/*" { capabilities = ["read"] }',
-}
-
-
-class Bao:
-    """An OpenBao in memory on loopback, with an audit log."""
-
-    def __init__(self, directory):
-        self.directory = directory
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
-        self.address = f"http://127.0.0.1:{self.port}"
-        self.log = directory / "audit.log"
-
-    def __enter__(self):
-        config = self.directory / "bao.hcl"
-        audit = json.dumps(str(self.log))
-        config.write_text(f'audit "file" "log" {{ options {{ file_path = {audit} }} }}\n')
-        argv = [BAO, "server", "-dev", "-dev-root-token-id=root", f"-dev-listen-address=127.0.0.1:{self.port}"]
-        # The wheel's command is a script beside its package.
-        variables = {**os.environ, "PYTHONPATH": str(Path(BAO).parents[1])}
-        log = (self.directory / "log").open("w")
-        self.process = subprocess.Popen([*argv, f"-config={config}"], stdout=log, stderr=log, env=variables)
-        self.client = hvac.Client(url=self.address, token="root")
-        until = time.monotonic() + 60
-        while True:
-            try:
-                self.client.sys.read_health_status()
-                break
-            except OSError:
-                assert time.monotonic() < until, (self.directory / "log").read_text()
-                time.sleep(0.2)
-        for name, policy in POLICIES.items():
-            self.client.sys.create_or_update_policy(name, policy)
-        self.client.sys.enable_auth_method("approle")
-        self.client.auth.approle.create_or_update_approle(
-            "stowage", token_policies=["deploy"], secret_id_num_uses=1, token_ttl="15m"
-        )
-        return self
-
-    def __exit__(self, *_error):
-        self.process.terminate()
-        self.process.wait(30)
-
-    def write(self, path="shop/web", **values):
-        self.client.secrets.kv.v2.create_or_update_secret(path, values, mount_point="secret")
-
-    @contextlib.contextmanager
-    def sealed(self):
-        """The store keeps to itself meanwhile."""
-        self.client.sys.seal()
-        try:
-            yield
-        finally:
-            key = re.search(r"Unseal Key: (\S+)", (self.directory / "log").read_text())
-            self.client.sys.submit_unseal_key(key[1])
-
-    def token(self, policy):
-        return self.client.auth.token.create(policies=[policy])["auth"]["client_token"]
-
-    def wrapped(self):
-        """A single-use secret id in a wrapper that opens once."""
-        return self.client.auth.approle.generate_secret_id("stowage", wrap_ttl="10m")["wrap_info"]["token"]
-
-    def role_id(self):
-        return self.client.auth.approle.read_role_id("stowage")["data"]["role_id"]
-
-    def asked(self, since=0):
-        """[(operation, path)] of the audit log's requests, from a line on."""
-        lines = [json.loads(line) for line in self.log.read_text().splitlines()[since:]]
-        return [(one["request"]["operation"], one["request"]["path"]) for one in lines if one["type"] == "request"]
-
-    def lines(self):
-        return len(self.log.read_text().splitlines())
 
 
 @pytest.fixture(scope="module")
@@ -240,7 +158,8 @@ def test_two_hundred_secrets_of_twenty_services_are_no_burden(fleet, bao, store,
         stores = {name: {"external": True, "x-stowage": {"from": _reference(name)}} for name in names}
         return yaml.safe_dump({"services": services, **({"secrets": stores} if secrets else {})})
 
-    store({"method": "token", "token": bao.token("deploy")})
+    auth = {"method": "approle", "role": "stowage", "role_id": bao.role_id(), "wrapped_secret_id": bao.wrapped()}
+    store(auth)
     seconds = {}
     for secrets in (False, True):
         fleet.wipe()
@@ -248,6 +167,7 @@ def test_two_hundred_secrets_of_twenty_services_are_no_burden(fleet, bao, store,
         since = bao.lines()
         seconds[secrets] = fleet.deploy().ok().seconds
     asked = [path for _operation, path in bao.asked(since)]
+    assert len([path for path in asked if path.endswith("/login")]) == 1
     assert len([path for path in asked if "/data/" in path]) == 20
     one = fleet.containers("shop_s7")[0]
     assert fleet.shell(one["node"], f"docker exec {one['name']} cat /run/secrets/s7k3") == "value-7-3"
@@ -259,6 +179,41 @@ def test_two_hundred_secrets_of_twenty_services_are_no_burden(fleet, bao, store,
 def _reference(name):
     service, _k, key = name.rpartition("k")
     return f"vault:many/{service}#k{key}"
+
+
+def test_a_job_s_jwt_logs_in_once_and_no_second_time_when_it_is_not_its_own(fleet, bao, store, tmp_path):
+    bao.write(password="by a job")
+    fleet.stack(WEB)
+    token = tmp_path / "job"
+    token.write_text(bao.job())
+    auth = {"method": "jwt", "role": "ci", "jwt_file": str(token)}
+    store(dict(auth))
+    since = bao.lines()
+    fleet.deploy().ok()
+    asked = bao.asked(since)
+    assert asked.count(("update", "auth/jwt/login")) == 1
+    assert ("update", "auth/token/revoke-self") in asked
+    assert values(fleet) == {"by a job"}
+    head, body, _signature = token.read_text().split(".")
+    token.write_text(f"{head}.{body}.{'A' * 342}")
+    fleet.stack(WEB.replace("replicas: 3", "replicas: 4"))
+    run = fleet.deploy()
+    assert run.rc != 0
+    assert "the store refuses the login" in run.text
+    assert len(fleet.containers("shop_web")) == 3
+
+
+def test_a_store_of_version_1_serves_and_a_new_value_rolls(fleet, bao, store):
+    bao.old("shop/web", password="old one")
+    fleet.stack(WEB)
+    store({"method": "token", "token": bao.token("deploy")}, mount="old", version=1)
+    fleet.deploy().ok()
+    assert values(fleet) == {"old one"}
+    assert fleet.deploy().ok().changed == 0
+    bao.old("shop/web", password="new one")
+    assert "3 to replace" in fleet.play("plan").ok().text
+    fleet.deploy().ok()
+    assert values(fleet) == {"new one"}
 
 
 def test_no_value_is_left_on_the_controller(fleet, bao, store):

@@ -40,10 +40,10 @@ class Store:
     def __init__(self, settings: Settings, variables: Mapping[str, str] | None = None) -> None:
         """Log in. variables: the process environment, for a token. Raises StoreError."""
         self._settings, self._own = settings, settings.auth.get("method", "token") != "token"
-        self._client = _client(settings)
+        self._client = connection(settings)
         auth = {**settings.auth, **{key: _secret(settings.auth, key) for key in SECRET}}
         given = os.environ if variables is None else variables
-        _asked(lambda: self._log_in(auth, given), "login")
+        answer(lambda: self._log_in(auth, given), "login")
 
     def _log_in(self, auth: Mapping[str, str], variables: Mapping[str, str]) -> None:
         method, mount = auth.get("method", "token"), auth.get("mount", "")
@@ -61,7 +61,7 @@ class Store:
 
     def _unwrapped(self, auth: Mapping[str, str], mount: str) -> str:
         """The single-use secret id out of its wrapper, used up by that; a wrapper of anything else is refused."""
-        wrapper = _client(self._settings, auth["wrapped_secret_id"])
+        wrapper = connection(self._settings, auth["wrapped_secret_id"])
         made = wrapper.adapter.post("/v1/sys/wrapping/lookup", json={"token": auth["wrapped_secret_id"]})
         path = str(made["data"].get("creation_path", ""))
         parts = path.split("/")
@@ -97,7 +97,7 @@ class Store:
     def _each(self, read: Callable[[Any], Any], things: list[Any]) -> dict[Any, Any]:
         def attempt(thing: Any) -> Any:
             try:
-                return _asked(lambda: read(thing), "path")
+                return answer(lambda: read(thing), "path")
             except StoreError as error:
                 return error
 
@@ -108,12 +108,13 @@ class Store:
         """Give back a token that this session was given for its login; the store forgets others by itself."""
         if self._own:
             try:
-                _asked(self._client.auth.token.revoke_self, "login")
+                answer(self._client.auth.token.revoke_self, "login")
             except StoreError:
                 return  # it ends by its own time to live
 
 
-def _client(settings: Settings, token: str = "") -> Any:
+def connection(settings: Settings, token: str = "") -> Any:
+    """A client of the store, not logged in; it follows no redirect."""
     import hvac  # noqa: PLC0415 (only who has a store needs it)
     import requests  # noqa: PLC0415
     from urllib3.util.retry import Retry  # noqa: PLC0415
@@ -156,7 +157,7 @@ def _secret(auth: Mapping[str, str], key: str) -> str:
         raise StoreError(DENIED, f"auth.{key}_file cannot be read", "name a file on the controller") from None
 
 
-def _asked(ask: Callable[[], Any], what: str) -> Any:
+def answer(ask: Callable[[], Any], what: str = "path") -> Any:
     """What the store answers; its refusals as StoreErrors, without their own texts."""
     import requests  # noqa: PLC0415
     from hvac import exceptions as refused  # noqa: PLC0415

@@ -13,7 +13,7 @@ RIGHT = [("default", VaultSecret(b"right"))]
 
 
 def test_an_encrypted_file_gives_its_value_and_a_plain_one_is_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vaulted, "_passwords", lambda _templar: RIGHT)
+    monkeypatch.setattr(vaulted, "passwords", lambda _templar: RIGHT)
     content = VaultLib(RIGHT).encrypt(b"value\n\xff")
     opened = vaulted.opener(None)
     assert content.startswith(b"$ANSIBLE_VAULT")
@@ -23,7 +23,7 @@ def test_an_encrypted_file_gives_its_value_and_a_plain_one_is_itself(monkeypatch
 
 @pytest.mark.parametrize("passwords", [[], [("default", VaultSecret(b"wrong"))]])
 def test_without_the_password_it_is_one_error(monkeypatch: pytest.MonkeyPatch, passwords: list[object]) -> None:
-    monkeypatch.setattr(vaulted, "_passwords", lambda _templar: passwords)
+    monkeypatch.setattr(vaulted, "passwords", lambda _templar: passwords)
     with pytest.raises(StowageError) as caught:
         vaulted.opener(None)("shop_token", VaultLib(RIGHT).encrypt(b"value"))
     (problem,) = caught.value.problems

@@ -8,12 +8,13 @@ needs more thought (a second replica on a host, wishes towards others, nested pr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 from .domains import NONE, flags
+from .filters import Usable
 from .gates import Gates, Rules
 from .model import SHARE, Affinity, Group, Node, Service, Slot
+from .quota import Quota, enough, even, share_out
 from .ranked import BITS, LOW, Ranked
 from .state import Batch, State
 from .strategies import share_after
@@ -24,22 +25,8 @@ FIRST = (1.1, 2)  # candidates for each replica, and beside: for the first half 
 SECOND = (1.5, 8)  # and for the second, which levels out what the first left uneven
 LEAN = 0.9  # of what a replica weighs on a host is added to its load: this many do although small hosts fill up sooner
 AGAIN = 0.5  # of the hosts got something: sort anew, what is placed now is smaller
-LEVEL = 48  # where the number of replicas on a domain stands in an entry
-ENTRY = (1 << LEVEL) - 1
 HOST = "node.hostname"
 NO_COUNTS: dict[int, int] = {}
-
-
-class Quota(NamedTuple):
-    """How many of the wanted replicas each domain of a key takes."""
-
-    key: str
-    ids: Sequence[int]  # domain per host
-    base: list[int]  # by domain
-    level: list[int]  # by domain: replicas before
-    extra: list[bool]  # by domain: it may take one more, of `spare` in all
-    spare: int
-    even: bool  # replicas go to the emptiest domain first
 
 
 class Wish(NamedTuple):
@@ -57,7 +44,8 @@ class Bulk:
         self.state, self.rules, self.filters = state, rules, rules.filters
         self.left = pending // 2  # of the first half
         self._ranked: dict[int, Ranked] = {}
-        self._domains: dict[tuple[int, str], list[int]] = {}
+        self._known: dict[Usable, Ranked] = {}  # the same, of services that need nothing special
+        self._domains: dict[tuple[Usable, tuple[str, ...], str], list[int]] = {}
         self._classes: list[int] = []  # per host, which of the shapes it has
         self._shapes: list[tuple[int, ...]] = []  # distinct capacities
         self._units: list[list[float]] = []
@@ -89,7 +77,7 @@ class Bulk:
             ids, leans = quota.ids, wish.leans
             found.sort(key=lambda entry: leans.get(ids[entry & LOW], 0))
         chosen, rest = (
-            (found[: len(slots)], found[len(slots) :]) if quota is None else _share_out(found, quota, len(slots))
+            (found[: len(slots)], found[len(slots) :]) if quota is None else share_out(found, quota, len(slots))
         )
         nodes = self.state.nodes
         ranked.back(refused, rest if len(chosen) == len(slots) else found)
@@ -104,14 +92,21 @@ class Bulk:
 
     def _members(self, service: Service) -> Ranked:
         """The hosts that may take the service and have no taint that it dislikes."""
+        usable = self.filters.usable(service)
+        special = service.volumes or service.classes or (len(service.demands) > 1 and service.demands[-1][0] > 1)
+        known = None if special else self._known.get(usable)
+        if known is not None:
+            return known
         mask = self.filters.open(service)
         if self.filters.soft:
             mask &= self.filters.liked(service)
-        if service.classes or (len(service.demands) > 1 and service.demands[-1][0] > 1):
+        if special:
             mask &= self.filters.equipped(service)
         ranked = self._ranked.get(mask)
         if ranked is None:
             ranked = self._ranked[mask] = Ranked(self.loads, [node.index for node in self.filters.nodes(mask)])
+        if not special:
+            self._known[usable] = ranked
         return ranked
 
     def _quota(self, service: Service, gates: Gates, wanted: int) -> tuple[bool, Quota | None]:
@@ -129,7 +124,7 @@ class Bulk:
         if any(one.scarce for one in gates.balance) or any(one.rule.kind != "max_per" for one in limits):
             return False, None
         (key,) = keys
-        domains = self.domains(self.filters.open(service), key)
+        domains = self._domains_of(service, key)
         if not domains:
             return False, None
         ids = self.filters.domains.of(key)
@@ -145,20 +140,23 @@ class Bulk:
         if limits:
             base = [max(0, limits[0].rule.number - one) for one in level]
             return True, Quota(key, ids, base, level, [False] * len(level), 0, False)
-        return True, _even((key, ids), domains, level, wanted)
+        return True, even((key, ids), domains, level, wanted)
 
     def _distinct(self) -> bool:
         """True if no two hosts have the same hostname."""
         return len(self.filters.domains.names(HOST)) == len(self.state.nodes)
 
-    def domains(self, mask: int, key: str) -> list[int]:
-        """The domains of some hosts, ascending; none if a host lacks the key or if they are too many."""
-        if (mask, key) not in self._domains:
+    def _domains_of(self, service: Service, key: str) -> list[int]:
+        """The domains of its hosts, ascending; none if a host lacks the key or if they are too many."""
+        place = (self.filters.usable(service), service.volumes, key)
+        known = self._domains.get(place)
+        if known is None:
             ids = self.filters.domains.of(key)
-            found = sorted({ids[node.index] for node in self.filters.nodes(mask)})
-            simple = found and found[0] != NONE and len(found) <= MOST_DOMAINS
-            self._domains[(mask, key)] = found if simple else []
-        return self._domains[(mask, key)]
+            found = sorted({ids[node.index] for node in self.filters.nodes(self.filters.open(service))})
+            known = found if found and found[0] != NONE and len(found) <= MOST_DOMAINS else []
+            if not service.volumes:  # where they are may change
+                self._domains[place] = known
+        return known
 
     def _wish(self, service: Service, wishes: list[Affinity], quota: Quota | None) -> Wish | None:
         """What one wish towards others comes to while no host has two of the service; None if that is not clear."""
@@ -290,7 +288,7 @@ class Search:
                 self.refused += [entry for entry in chunk if not allowed[entry & LOW]]
                 chunk = [entry for entry in chunk if allowed[entry & LOW]]
             judge(chunk)
-            if len(self.found) >= wanted and (quota is None or _enough(self.found, quota, wanted)):
+            if len(self.found) >= wanted and (quota is None or enough(self.found, quota, wanted)):
                 return
 
     def _plain(self, chunk: list[int]) -> None:
@@ -339,54 +337,3 @@ class Search:
             else:
                 self.found.append(share_after(service, nodes[at]) << BITS | at)
         self.ranked.enter(wrong)
-
-
-def _even(over: tuple[str, Sequence[int]], domains: list[int], level: list[int], wanted: int) -> Quota:
-    """So many replicas more, the emptiest domains first: how many each gets for sure, and who may get one more."""
-    counts = sorted([level[domain] for domain in domains])
-    low, total = 0, 0
-    for many, count in enumerate(counts, 1):
-        total += count
-        low = (wanted + total) // many
-        if many == len(counts) or low <= counts[many]:
-            break
-    base, extra = [0] * len(level), [False] * len(level)
-    for domain in domains:
-        base[domain] = max(0, low - level[domain])
-        extra[domain] = level[domain] <= low
-    return Quota(*over, base, level, extra, wanted - sum(base), True)
-
-
-def _enough(found: list[int], quota: Quota, wanted: int) -> bool:
-    """True if the candidates are spread over the domains so that all wanted ones find a place."""
-    ids, there = quota.ids, [0] * len(quota.base)
-    for entry in found:
-        there[ids[entry & LOW]] += 1
-    sure = more = 0
-    for has, base, extra in zip(there, quota.base, quota.extra):
-        if has > base:
-            sure += base
-            more += extra
-        else:
-            sure += has
-    return sure + min(more, quota.spare) >= wanted
-
-
-def _share_out(found: list[int], quota: Quota, wanted: int) -> tuple[list[int], list[int]]:
-    """The best candidates within the quota, in the order of their slots; and the others."""
-    ids, base, level, extra, spare = quota.ids, quota.base, quota.level, quota.extra, quota.spare
-    got, chosen, rest = [0] * len(base), [], []
-    for entry in found:
-        domain = ids[entry & LOW]
-        many = got[domain]
-        if many >= base[domain]:
-            if many > base[domain] or not spare or not extra[domain]:
-                rest.append(entry)
-                continue
-            spare -= 1
-        got[domain] = many + 1
-        chosen.append((level[domain] + many) << LEVEL | entry)
-    if quota.even:
-        chosen.sort()
-        return [entry & ENTRY for entry in chosen], rest
-    return [entry & ENTRY for entry in chosen[:wanted]], sorted([*rest, *[entry & ENTRY for entry in chosen[wanted:]]])

@@ -30,9 +30,9 @@ class Counter:
         """usable: the hosts that the service may use, as bits. counts: {host: replicas}."""
         domains = filters.domains
         self.rule, self.ids, self.names = rule, domains.of(rule.key), domains.names(rule.key)
-        self.tally = domains.tally(rule.key, counts)
-        self.untold = filters.untold(rule.key, counts)
-        self.anywhere = sum(counts[node.index] for node in self.untold)
+        self.tally = domains.tally(rule.key, counts) if counts else {}
+        self.untold = filters.untold(rule.key, counts) if filters.unknown else []
+        self.anywhere = sum([counts[node.index] for node in self.untold])
         self.most = 1 if rule.kind == "group_by" else rule.number
         self._masks, self._usable, self._least = domains.masks, usable, -1
 

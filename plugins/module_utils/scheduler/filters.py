@@ -42,6 +42,16 @@ class Failure(NamedTuple):
         return f"{node.name}{': ' if self.filter == RESOURCES else ' '}{self.words}"
 
 
+class Usable:
+    """The hosts that may get replicas of the services of one kind; itself is a key for what follows from that."""
+
+    __slots__ = ("constraints", "legal", "mask", "size")
+
+    def __init__(self, mask: int, legal: int, constraints: tuple[Constraint, ...]) -> None:
+        """mask: those hosts. legal: where they may stay. constraints: kept, the kind is known by their identity."""
+        self.mask, self.legal, self.constraints, self.size = mask, legal, constraints, bin(mask).count("1")
+
+
 class Filters:
     """The filters over one State; what cannot change during a run is kept."""
 
@@ -66,7 +76,7 @@ class Filters:
         self._disliked: dict[tuple[Toleration, ...], dict[int, int]] = {}
         self._equipped: dict[int | str, int] = {}
         self._liked: dict[tuple[Toleration, ...], int] = {}
-        self._open: dict[int, tuple[Service, int]] = {}  # by identity, which lasts as long as the service is kept
+        self._usable: dict[tuple[int, tuple[str, ...], tuple[Toleration, ...]], Usable] = {}
         self._nodes: dict[int, list[Node]] = {}
         self._sizes: dict[int, int] = {}
         self._flags: dict[int, bytes] = {}
@@ -126,22 +136,24 @@ class Filters:
 
     def open(self, service: Service) -> int:
         """The hosts that may get a new replica, as far as filters up to volumes say."""
-        known = self._open.get(id(service))
-        if known is not None:
-            return known[1]
-        mask = self.allowed(service) & self.active
-        if self._taints:
-            mask &= self.tolerated(service)
-        if service.volumes:  # they may be made during a run
-            return mask & self.home(service)
-        self._open[id(service)] = service, mask
-        return mask
+        mask = self.usable(service).mask
+        return mask & self.home(service) if service.volumes else mask
+
+    def usable(self, service: Service) -> Usable:
+        """open() but for volumes, which may be made during a run."""
+        kind = (id(service.constraints), service.hosts, service.tolerations)
+        found = self._usable.get(kind)
+        if found is None:
+            allowed = self.allowed(service)
+            mask, legal = allowed & self.active & self.tolerated(service), allowed & self.stays
+            if self.driving:
+                legal &= self.tolerated(service, staying=True)
+            found = self._usable[kind] = Usable(mask, legal, service.constraints)
+        return found
 
     def legal(self, service: Service) -> int:
         """The hosts where a replica that runs may stay, as far as filters up to volumes say."""
-        mask = self.allowed(service) & self.stays
-        if self.driving:
-            mask &= self.tolerated(service, staying=True)
+        mask = self.usable(service).legal
         return mask & self.home(service) if service.volumes else mask
 
     def nodes(self, mask: int) -> list[Node]:

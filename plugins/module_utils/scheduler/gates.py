@@ -76,15 +76,17 @@ class Gates:
         filters = rules.filters
         self.reach = filters.all  # the hosts that affinities leave
         self.counters: list[Counter] = []
-        found = [*service.rules]
+        self.balance: list[Counter] = []
+        self.limits: list[Counter] = []
+        found = service.rules
         if service.name in rules.relations.involved:
-            found += self._relate(rules.relations)
+            found += tuple(self._relate(rules.relations))
         if found:
             usable, counts = filters.open(service), rules.state.counts[service.name]
             kept = [rule for rule in found if not (staying and rule.kind in BALANCE)]
             self.counters = [Counter(rule, filters, usable, counts) for rule in kept]
-        self.balance = [counter for counter in self.counters if counter.rule.kind in BALANCE]
-        self.limits = [counter for counter in self.counters if counter.rule.kind not in BALANCE]
+            self.balance = [counter for counter in self.counters if counter.rule.kind in BALANCE]
+            self.limits = [counter for counter in self.counters if counter.rule.kind not in BALANCE]
         self.pieces = rules.parts and rules.generic(service)
         self.lean = not (service.ranges or service.classes or self.pieces)  # no grants but for ports
         self.simple = self.lean and not service.ports  # no grants

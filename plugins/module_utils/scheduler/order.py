@@ -40,7 +40,9 @@ class Order:
         return self._partners_first(found) if any(one.affinities for one in found) else found
 
     def _key(self, service: Service) -> tuple[int, int, int, bool, int, int, int, str]:
-        hosts, open_hosts = len(self.state.nodes), self.filters.size(self.filters.open(service))
+        hosts, open_hosts = len(self.state.nodes), self.filters.usable(service).size
+        if service.volumes:
+            open_hosts = self.filters.size(self.filters.open(service))
         totals, share = self.totals, self.share
         parts = [amount * share // totals[at] for at, amount in service.demands]
         size = sum(parts) if service.strategy == "binpack" else max(parts, default=0)
@@ -66,7 +68,8 @@ class Order:
                 continue
             del pending[service.name]
             waiting.add(service.name)
-            stack += [pending[name] for name in reversed(self._partners(service)) if name in pending]
+            if service.affinities:
+                stack += [pending[name] for name in reversed(self._partners(service)) if name in pending]
         return found
 
     def _partners(self, service: Service) -> list[str]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterable, Mapping
+from operator import add
 from typing import Any
 
 from .asked import explain
@@ -114,7 +115,8 @@ def _result(state: State, unplaced: list[dict[str, Any]]) -> dict[str, Any]:
 def _places(state: State) -> tuple[list[dict[str, Any]], dict[str, dict[str, Any]]]:
     """The placements with what they hold, and why each is where it is."""
     why, kept = Reasons(state), {name for name, _slot in state.kept}
-    staying = why.staying() if state.request.current else {}
+    staying: dict[str, dict[str, Any]] = why.staying() if state.request.current else {}
+    stays = staying.__getitem__
     names: list[str] = []  # one column for each part of all placements
     slots: list[Slot] = []
     ends: list[str] = []
@@ -133,9 +135,9 @@ def _places(state: State) -> tuple[list[dict[str, Any]], dict[str, dict[str, Any
         if name in state.facts.batches or (not group and (name in state.facts.services or name in kept)):
             told += why.tell(state.services[name], own)
         else:
-            told += map(staying.__getitem__, places)
+            told += map(stays, places)
     placements = [{"service": name, "slot": slot, "node": host} for name, slot, host in zip(names, slots, hosts)]
-    reasons = {name + end: reason for name, end, reason in zip(names, ends, told)}
+    reasons = dict(zip(map(add, names, ends), told))
     for name in {name for name, _slot in state.grants}:
         for placement in placements[start[name] : start[name] + state.places.number(name)]:
             _grant(state, placement)

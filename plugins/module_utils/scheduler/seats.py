@@ -61,16 +61,24 @@ class Seats:
         legal = self.filters.legal(service)
         if legal != self.filters.all and not self._all(legal, positions):
             return False
-        if not self._passes(service, positions, group.slots):
+        if self._bound(service) and not self._passes(service, positions, group.slots):
             return False
         self.state.places.seat(service.name, group, positions)
-        self.state.counts.pop(service.name, None)
+        if self.state.counts:
+            self.state.counts.pop(service.name, None)
         used, weight, shifts = self.used, 1, self.shifts
         for dimension, part in service.demands:
             weight += part << shifts[dimension]
         for at in positions:
             used[at] += weight
         return True
+
+    def _bound(self, service: Service) -> bool:
+        """True if it asks for more than which hosts and how much of their cpus and memory."""
+        if service.max_per_node or service.rules or service.ports or service.ranges or service.classes:
+            return True
+        demands = service.demands
+        return service.name in self.involved or (self.rules.parts and len(demands) > 0 and demands[-1][0] > 1)
 
     def wanted(self, service: Service, group: Group) -> bool:
         """True if every slot is one that the service has. Slots are sorted, numbers first."""
@@ -95,7 +103,8 @@ class Seats:
             if found is None:
                 return False
             join = found
-        if service.rules and not all(self._takes(rule, positions) for rule in service.rules):
+        rules = [rule for rule in service.rules if rule.kind not in BALANCE]
+        if rules and not all(self._takes(rule, positions) for rule in rules):
             return False
         if not self._holds(service, positions, slots):
             return False

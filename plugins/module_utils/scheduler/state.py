@@ -123,7 +123,7 @@ class Counts(dict[str, dict[int, int]]):
         """Count one service."""
         whole = name in self.places.whole
         at = self.places.positions[name] if whole else [node.index for node in self.places[name].values()]
-        self[name] = found = dict(Counter(at))
+        self[name] = found = dict(Counter(at)) if at else {}
         return found
 
 

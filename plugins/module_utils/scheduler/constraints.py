@@ -133,6 +133,11 @@ def column(key: str, nodes: Iterable[Node]) -> list[str | None]:
         return [node.labels.get(name) for node in nodes]
     if key in ATTRIBUTES:
         return [text or None for text in map(attrgetter(ATTRIBUTES[key]), nodes)]
+    if key.startswith(FACT):
+        path = key[len(FACT) :]
+        found = [node.facts.get(path) for node in nodes]
+        if {str}.issuperset(map(type, found)):  # most facts are texts that lie flat
+            return found
     return [*map(_reader(key), nodes)]
 
 

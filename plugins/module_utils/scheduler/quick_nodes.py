@@ -210,6 +210,11 @@ def _ports(nodes: Sequence[Node], column: Sequence[Any]) -> bool:
     known = {part: _plain_port(*part) for part in set(parts)}
     if None in known.values():
         return False
+    if len(known) == 1 and len(entries) == len(nodes) and all(column):  # one port, the same one everywhere
+        bound: tuple[Any, ...] = (*known.values(),)
+        for node in nodes:
+            node.listed = bound
+        return True
     found: list[Any] = [*map(known.__getitem__, parts)]
     shared: dict[tuple[Port, ...], tuple[Port, ...]] = {}
     start = 0

@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 from .constraints import Constraint, canonical_key
 from .model import NANO, SHARE, Affinity, CountRule, PortRange, Service, Toleration
 from .never import opposed, relations
-from .ports import Port
+from .ports import ANY, Port
 from .reader import MOST_COUNT, MOST_CPUS, TEXT, Reader, exact
-from .reading_ports import service_ports
+from .reading_ports import LAST, PROTOCOLS, service_ports
 from .reading_services import (
     LEAST_PRIORITY,
     MOST_PRIORITY,
@@ -72,6 +72,7 @@ NO_PORTS: Ports = ((), ())
 NO_VOLUMES = Volumes((), ())
 NONE_LISTED: list[Any] = []  # read only
 MODE = "replicated"
+PLAIN_PORT = {"published", "protocol"}
 NO_HOSTS: tuple[Any, ...] = (None, [])
 
 
@@ -293,4 +294,8 @@ def _ports(value: Any) -> Ports:
 
 @lru_cache(maxsize=8192)
 def _port(entry: tuple[tuple[str, Any], ...]) -> Ports:
+    raw = dict(entry)
+    number, protocol = raw.get("published"), raw.get("protocol", PROTOCOLS[0])
+    if PLAIN_PORT.issuperset(raw) and number.__class__ is int and 0 < number <= LAST and protocol in PROTOCOLS:
+        return (Port(ANY, number, protocol),), ()
     return _read(service_ports, [dict(entry)])  # type: ignore[no-any-return]

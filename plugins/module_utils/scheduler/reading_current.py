@@ -127,7 +127,8 @@ def _holding(entries: list[dict[str, Any]]) -> dict[tuple[Key, str], Held] | Non
     for entry in entries:
         if not CURRENT_KEYS.issuperset(entry):
             return None
-        devices, ports = _devices(reader, entry.get("devices"), ""), _ports(reader, entry.get("ports"), "")
+        devices = _devices(reader, entry["devices"], "") if "devices" in entry else NOTHING
+        ports = _ports(reader, entry["ports"], "") if "ports" in entry else NOTHING
         key = (entry["service"], entry["slot"])
         found[(key, entry["node"])] = Held(*key, entry["node"], devices, ports)
     return None if reader.problems else found

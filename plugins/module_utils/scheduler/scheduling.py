@@ -84,7 +84,7 @@ def _schedule(state: State) -> dict[str, Any]:
 
 
 def _answered(state: State, filters: Filters) -> None:
-    for node in filters.nodes(filters.known):
+    for node in filters.nodes(filters.known) if state.request.options.assume_lost else ():
         if node.name in state.request.options.assume_lost:
             state.warnings.append(f"{node.name} answered: assume_lost has no effect on it")
 

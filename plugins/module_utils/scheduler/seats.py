@@ -201,8 +201,8 @@ class Seats:
                 return False
         for key in keys:
             self.bound.setdefault(key, set()).update(positions)
-        for at in positions:
-            nodes[at].bind(ports)
+        for node in map(nodes.__getitem__, positions):
+            node.bind(ports)
         return True
 
     def _listed(self) -> dict[tuple[str, int], set[int]]:

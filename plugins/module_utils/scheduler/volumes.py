@@ -22,7 +22,7 @@ def find_homes(state: State, filters: Filters) -> None:
         for volume in service.volumes:
             users.setdefault(volume, []).append(service)
     having: dict[str, list[int]] = {}
-    for node in state.nodes:
+    for node in [node for node in state.nodes if node.volumes]:
         for volume in node.volumes:
             having.setdefault(volume, []).append(node.index)
     mounting = {service.name for service in state.request.services if service.volumes or service.classes}

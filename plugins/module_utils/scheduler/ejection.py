@@ -29,6 +29,7 @@ class Ejection:
         """most: residents that are moved for one replica."""
         self.mover, self.most = mover, most
         self.least = 0  # steps that are kept for others
+        self.needs: dict[str, dict[int, int]] = {}
         self.lifts: list[Lift] = []  # of the try under way
         self.puts: list[Resident] = []
 
@@ -36,6 +37,8 @@ class Ejection:
         """Place one replica by moving a few others; False if no way to do so was found."""
         mover = self.mover
         if mover.steps <= 0:
+            return False
+        if not mover.whole(service):
             return False
         ran = (service.name, slot) in mover.state.evicted
         open_hosts = mover.rules.filters.nodes(mover.rules.filters.open(service))
@@ -72,7 +75,7 @@ class Ejection:
         mover = self.mover
         residents = mover.movable(node) if deeper else mover.displaceable(node)
         mover.steps -= count > 1  # there are many choices then
-        for chosen in choices(service, node, residents, count):
+        for chosen in self._choices(service, node, residents, count):
             if mover.steps <= self.least:
                 return False
             self.lifts, self.puts = [], []
@@ -120,33 +123,61 @@ class Ejection:
         mover.steps -= 1 + len(hosts) // UNIT
         for node in hosts:
             if node.index not in emptied and mover.steps > self.least:
-                residents = self._goers(node)
-                for chosen in choices(one[0], node, residents, 1):
-                    if self._swap(one, node, chosen, deeper - 1):
+                for goer in self._goers(one[0], node):
+                    if self._swap(one, node, [goer], deeper - 1):
                         return True
         return False
 
-    def _goers(self, node: Node) -> list[Resident]:
-        """Who finds room elsewhere, now that something left other hosts."""
-        mover = self.mover
+    def _goers(self, service: Service, node: Node) -> list[Resident]:
+        """Whose room would be enough, and who finds room elsewhere, now that something left other hosts."""
+        mover, short = self.mover, _short(service, node)
         emptied = [before for _service, _slot, before, _whom in self.lifts]
-        able = mover.displaceable(node)
-        return able + [
-            one
-            for one in mover.movable(node)
-            if one not in able and any(all(two.free[at] >= part for at, part in one[0].demands) for two in emptied)
-        ]
+        able = self._enough(mover.displaceable(node), short)
+        others = [one for one in self._enough(mover.movable(node), short) if one not in able]
+        return able + [one for one in others if any(_room(two, one[0]) for two in emptied)]
 
+    def _enough(self, residents: Sequence[Resident], short: Sequence[tuple[int, int]]) -> list[Resident]:
+        """Those of which one alone has what is short."""
+        found = []
+        for one in residents:
+            needs = self._needs(one[0])
+            for at, miss in short:
+                if needs.get(at, 0) < miss:
+                    break
+            else:
+                found.append(one)
+        return found
 
-def choices(service: Service, node: Node, residents: Sequence[Resident], count: int) -> Iterator[tuple[Resident, ...]]:
-    """Sets of residents whose room would be enough, the cheap and small ones first."""
-    short = [(at, part - node.free[at]) for at, part in service.demands if node.free[at] < part]
-    needs = [dict(one.demands) for one, _slot in residents]
-    picked = [*range(len(residents))]
-    if count > 1:
+    def _needs(self, service: Service) -> dict[int, int]:
+        if service.name not in self.needs:
+            self.needs[service.name] = dict(service.demands)
+        return self.needs[service.name]
+
+    def _choices(
+        self, service: Service, node: Node, residents: Sequence[Resident], count: int
+    ) -> Iterator[Sequence[Resident]]:
+        """Sets of residents whose room would be enough, the cheap and small ones first."""
+        short = _short(service, node)
+        if count == 1:
+            yield from ([one] for one in self._enough(residents, short))
+            return
+        needs = [self._needs(one) for one, _slot in residents]
         useful = [at for at, one in enumerate(needs) if any(one.get(dim, 0) for dim, _miss in short)]
         useful.sort(key=lambda at: -max((needs[at].get(dim, 0) * 1000 // miss for dim, miss in short), default=0))
-        picked = sorted(useful[:MOST_SMALL])
-    for group in combinations(picked, count):
-        if all(sum([needs[at].get(dim, 0) for at in group]) >= miss for dim, miss in short):
-            yield tuple([residents[at] for at in group])
+        for group in combinations(sorted(useful[:MOST_SMALL]), count):
+            if all(sum([needs[at].get(dim, 0) for at in group]) >= miss for dim, miss in short):
+                yield [residents[at] for at in group]
+
+
+def _short(service: Service, node: Node) -> list[tuple[int, int]]:
+    """(dimension, what the host has too little of it)."""
+    free = node.free
+    return [(at, part - free[at]) for at, part in service.demands if free[at] < part]
+
+
+def _room(node: Node, service: Service) -> bool:
+    free = node.free
+    for at, part in service.demands:  # noqa: SIM110  (half the time of all())
+        if free[at] < part:
+            return False
+    return True

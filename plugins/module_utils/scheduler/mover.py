@@ -40,6 +40,7 @@ class Mover:
         self._displaceable: dict[int, list[Resident]] = {}
         self._spare: dict[int, list[int]] = {}
         self._freest: list[tuple[int, int, int]] | None = None
+        self._left: list[int] = []
 
     def put(self, service: Service, slot: Slot, node: Node) -> None:
         """Place one replica."""
@@ -88,6 +89,13 @@ class Mover:
                     free[at] += part
             self._spare[node.index] = free
         return self._spare[node.index]
+
+    def whole(self, service: Service) -> bool:
+        """True if all hosts together have free what it needs: else no moves whatsoever make room."""
+        if not self._left:
+            nodes = self.rules.filters.nodes(self.rules.filters.known)
+            self._left = [sum([max(0, node.free[at]) for node in nodes]) for at in range(len(self.state.request.dimensions))]
+        return all(self._left[at] >= part for at, part in service.demands)
 
     def able(self, service: Service, node: Node) -> bool:
         """True if it would find room enough on a host if all went that can."""

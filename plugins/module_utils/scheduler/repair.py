@@ -33,6 +33,23 @@ def repair(state: State, rules: Rules, failed: list[Key]) -> list[Key]:
             continue
         hopeless.add(signature)
         left.append(key)
+    return _late(ejection.mover, left) if len(left) < len(failed) else left
+
+
+def _late(mover: Mover, failed: list[Key]) -> list[Key]:
+    """Place what finds room now that others have moved. Returns what still has none."""
+    state, left = mover.state, []
+    for key in failed:
+        service = state.services[key[0]]
+        gates = mover.rules.gates(service)
+        node = next((node for node in mover.near(service, key[1], gates) if gates.fits(node)), None)
+        if node is None:
+            left.append(key)
+            continue
+        before = state.counts[service.name].get(node.index, 0)
+        mover.put(service, key[1], node)
+        state.facts[key] = Facts(1, False, "", before, node.share)
+        mover.settled()
     return left
 
 
@@ -63,7 +80,7 @@ def preempt(state: State, rules: Rules, failed: list[Key]) -> list[Key]:
             rank = f"priority {service.priority} over {one.priority}"
             why = f"gives way on {node.name} to {service.name}.{key[1]}, {rank}"
             mover.moved(one, number, node, PREEMPTED, why)
-    return [*left, *displaced]
+    return _late(mover, [*left, *displaced]) if len(left) < len(failed) else left
 
 
 def _cheapest(mover: Mover, service: Service, slot: Slot) -> tuple[Node, list[Resident]] | None:

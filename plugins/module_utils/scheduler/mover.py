@@ -94,7 +94,8 @@ class Mover:
         """True if all hosts together have free what it needs: else no moves whatsoever make room."""
         if not self._left:
             nodes = self.rules.filters.nodes(self.rules.filters.known)
-            self._left = [sum([max(0, node.free[at]) for node in nodes]) for at in range(len(self.state.request.dimensions))]
+            every = range(len(self.state.request.dimensions))
+            self._left = [sum([max(0, node.free[at]) for node in nodes]) for at in every]
         return all(self._left[at] >= part for at, part in service.demands)
 
     def able(self, service: Service, node: Node) -> bool:

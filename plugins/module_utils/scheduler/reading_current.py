@@ -7,18 +7,20 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Collection, Iterator, Mapping
+from functools import lru_cache
 from itertools import chain, groupby
 from operator import itemgetter
 from typing import Any
 
 from ..errors import show
-from .model import NOTHING, SHARE, Current, Group, Held, Key, Options, Service, Slot
+from .model import CPUS, MEMORY, NOTHING, SHARE, Current, Group, Held, Key, Options, Service, Slot
 from .near import near
-from .reader import Reader, exact
+from .reader import TEXT, Reader, exact
 
 CURRENT_KEYS = frozenset(("service", "slot", "node", "devices", "ports"))
 OPTION_KEYS = frozenset(("assume_lost", "allow_moves", "unknown_missing", "rebalance", "repair_moves", "explain"))
 RANGE = re.compile(r"(?:.+:)?(\d{1,5})-(\d{1,5})/(tcp|udp|sctp)", re.ASCII)
+NUMBERS = {int, float}
 MOST_MOVES = 1_000_000
 MOST_REPAIR = 100
 MOST_SHOWN = 8  # hosts that are named where none has a near name
@@ -127,11 +129,47 @@ def _holding(entries: list[dict[str, Any]]) -> dict[tuple[Key, str], Held] | Non
     for entry in entries:
         if not CURRENT_KEYS.issuperset(entry):
             return None
-        devices = _devices(reader, entry["devices"], "") if "devices" in entry else NOTHING
-        ports = _ports(reader, entry["ports"], "") if "ports" in entry else NOTHING
+        devices = ports = NOTHING
+        if "devices" in entry:
+            devices = _fine_devices(entry["devices"]) or _devices(reader, entry["devices"], "")
+        if "ports" in entry:
+            ports = _fine_ports(entry["ports"]) or _ports(reader, entry["ports"], "")
         key = (entry["service"], entry["slot"])
         found[(key, entry["node"])] = Held(*key, entry["node"], devices, ports)
     return None if reader.problems else found
+
+
+def _fine_devices(value: Any) -> Mapping[str, Mapping[str, int]] | None:
+    """_devices(), if there is nothing to say against any of it; None else."""
+    if value.__class__ is not dict or not all(names.__class__ is dict and names for names in value.values()):
+        return None
+    found: dict[str, Any] = {}
+    for kind, names in value.items():
+        known = kind.__class__ is str and kind not in (CPUS, MEMORY) and TEXT.issuperset(map(type, names))
+        if not known or not NUMBERS.issuperset(map(type, names.values())):
+            return None
+        found[kind] = {name: exact(kind, part) for name, part in names.items()}
+        if not all(made and made <= SHARE for made in found[kind].values()):
+            return None
+    return found
+
+
+def _fine_ports(value: Any) -> Mapping[str, int] | None:
+    """_ports(), if there is nothing to say against any of it; None else."""
+    if value.__class__ is not dict or not TEXT.issuperset(map(type, value)):
+        return None
+    for text, number in value.items():
+        first, last = _ends(text)
+        if number.__class__ is not int or not 0 < first <= number <= last < 65536:
+            return None
+    return dict(value)
+
+
+@lru_cache(maxsize=4096)
+def _ends(text: str) -> tuple[int, int]:
+    """The first and the last port of a range; 0 and 0 if it is none."""
+    match = RANGE.fullmatch(text)
+    return (int(match.group(1)), int(match.group(2))) if match else (0, 0)
 
 
 def _plain(held: Held) -> list[Any]:

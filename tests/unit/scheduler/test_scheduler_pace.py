@@ -8,13 +8,13 @@ import random
 from decimal import ROUND_HALF_EVEN, Decimal
 
 import pytest
-from ansible_collections.stowage.fleet.plugins.module_utils.scheduler import near, pools, schedule
+from ansible_collections.stowage.fleet.plugins.module_utils.scheduler import near, pools, reading_current, schedule
 from ansible_collections.stowage.fleet.plugins.module_utils.scheduler.constraints import column
 from ansible_collections.stowage.fleet.plugins.module_utils.scheduler.domains import Domains
 from ansible_collections.stowage.fleet.plugins.module_utils.scheduler.grammar import parse
 from ansible_collections.stowage.fleet.plugins.module_utils.scheduler.model import NANO, SHARE, Node
 from ansible_collections.stowage.fleet.plugins.module_utils.scheduler.ports import HostPorts, Port
-from ansible_collections.stowage.fleet.plugins.module_utils.scheduler.reader import written
+from ansible_collections.stowage.fleet.plugins.module_utils.scheduler.reader import Reader, written
 from hypothesis import given
 from hypothesis import strategies as some
 
@@ -91,3 +91,52 @@ def test_services_that_bind_ports_share_no_host_with_what_binds_the_same():
     assert not hosts["web"] & hosts["api"]
     assert all(int(host[1:]) % 2 == 0 for host in hosts["web"] | hosts["api"])
     assert schedule(nodes, services, result["placements"])["moves"] == []
+
+
+HELD = [
+    {"gpu": {"gpu-0": 1}},
+    {"gpu": {"gpu-0": 0.25, "gpu-1": 1.0}, "nic": {"a": 1}},
+    {"gpu": {}},
+    {},
+    None,
+    [],
+    {"gpu": {"gpu-0": 0}},
+    {"gpu": {"gpu-0": 2}},
+    {"gpu": {"gpu-0": True}},
+    {"gpu": {"gpu-0": 1e-9}},
+    {"gpu": {"gpu-0": float("nan")}},
+    {"gpu": {"gpu-0": "1"}},
+    {"gpu": {1: 1}},
+    {"gpu": None},
+    {"cpus": {"a": 1}},
+    {1: {"a": 1}},
+]
+RANGES = [
+    {"8000-8010/tcp": 8003},
+    {"127.0.0.1:8000-8010/udp": 8010, "9000-9001/tcp": 9000},
+    {},
+    None,
+    [],
+    {"8000-8010/tcp": 8011},
+    {"8000-8010/tcp": True},
+    {"8000-8010/tcp": "8000"},
+    {"8000-8010/tcp": 8000.0},
+    {"0-8010/tcp": 0},
+    {"8000-99999/tcp": 70000},
+    {"8000/tcp": 8000},
+    {80: 80},
+]
+
+
+@pytest.mark.parametrize("more", [*({"devices": one} for one in HELD), *({"ports": one} for one in RANGES)], ids=repr)
+def test_what_a_replica_holds_reads_as_the_closer_look_gives_it(more, monkeypatch):
+    entries = [{"service": "web", "slot": 1, "node": "n1", **more}]
+
+    def outcome():
+        reader = Reader()
+        found = reading_current.read_current(reader, entries, {})
+        return [*found], reader.problems
+
+    quick = outcome()
+    monkeypatch.setattr(reading_current, "_quick", lambda *_all: None)
+    assert quick == outcome()

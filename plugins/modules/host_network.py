@@ -132,6 +132,12 @@ networks:
   returned: when O(state=observed)
   type: list
   elements: dict
+pools:
+  description: The networks from which the host's Docker Engine takes subnets for new networks.
+  returned: when O(state=observed)
+  type: list
+  elements: str
+  sample: [172.17.0.0/16, 192.168.0.0/16]
 ways:
   description: Ways to other hosts. C(underlay) and C(tunnel) are the largest underlay packets that came back, in bytes.
   returned: when O(state) is V(probed) or V(status)
@@ -201,6 +207,7 @@ def observed(module: AnsibleModule) -> dict:
         "changed": False,
         "held": converge.load_state(),
         "networks": host.host_networks(docker or {}),
+        "pools": networks.docker_pools() if docker is not None else [],
         "routing": frr_host.ours(),
         **host.underlay(module.params["address"]),
     }

@@ -16,6 +16,8 @@ PREFIX = "com.docker.network."
 # Engines from this major on read the gateway mode; one made before keeps none (docs/network.md).
 GATEWAY_MODES = 28
 MTU = f"{PREFIX}driver.mtu"
+# 172.17.0.0/16 to 172.31.0.0/16, and 192.168.0.0/16; the same from Engine 20.10 to 29.
+BUILT_IN_POOLS = ("172.17.0.0/16", "172.18.0.0/15", "172.20.0.0/14", "172.24.0.0/13", "192.168.0.0/16")
 
 Api = Any
 
@@ -28,6 +30,12 @@ def networks(api: Api) -> dict[str, list[str]]:
             configs = (entry.get("IPAM") or {}).get("Config") or []
             found[str(entry["Name"])] = [str(config["Subnet"]) for config in configs if config.get("Subnet")]
     return found
+
+
+def pools(api: Api) -> list[str]:
+    """The networks that the Engine takes subnets for new networks from: those it was told, else its own."""
+    told = [str(pool.get("Base")) for pool in _call(api.info).get("DefaultAddressPools") or []]
+    return sorted(told) or list(BUILT_IN_POOLS)
 
 
 def own(api: Api) -> list[dict[str, Any]]:
@@ -46,6 +54,14 @@ def docker_networks() -> dict[str, list[str]] | None:
         return networks(open_api())
     except StowageError:
         return None
+
+
+def docker_pools() -> list[str]:
+    """`pools` of this host's Engine; none if no Engine answers."""
+    try:
+        return pools(open_api())
+    except StowageError:
+        return []
 
 
 def open_api() -> Api:

@@ -65,8 +65,8 @@ def plan_table(
 ) -> dict[str, Any]:
     """The fleet table from the Fleet and what the hosts that answered said, after all checks that need both.
 
-    observed: {host: {held, networks, addresses, mtu, links, devices}} as `host_network state=observed` returns; keys:
-    {host: public key} as state=keyed does.
+    observed: {host: {held, networks, pools, addresses, mtu, links, devices}} as `host_network state=observed` returns;
+    keys: {host: public key} as state=keyed does.
     Raises StowageError with every mistake: those of `allocate`, STW-CIDR-OVERLAP, STW-BGP, STW-EVPN, STW-ENCRYPTION,
     STW-INVENTORY (an address the host does not have).
     """
@@ -82,7 +82,7 @@ def plan_table(
         seen = observed.get(node["name"])
         if seen is None:
             continue
-        problems += overlaps(cidr, seen.get("networks") or [], f"host {node['name']}")
+        problems += overlaps(cidr, [*(seen.get("networks") or []), *_pools(observed, seen)], f"host {node['name']}")
         if not seen.get("mtu"):
             reason = (
                 f"{node['address']} is not on the host, which has {', '.join(seen.get('addresses') or []) or 'none'}"
@@ -101,6 +101,17 @@ def plan_table(
         problems += error.problems
     raise_all(problems)
     return table
+
+
+def _pools(observed: Mapping[str, Mapping[str, Any]], seen: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Docker's address pools on a host, as networks of it; only while nobody has a claim and cidr may be chosen.
+
+    Docker gives later networks subnets of them, and does not look at routes through gateways, as ours are.
+    """
+    if any(one.get("held") for one in observed.values()):
+        return []
+    what = "from which Docker takes subnets: default-address-pools"
+    return [{"cidr": str(pool), "kind": "docker", "what": what} for pool in seen.get("pools") or []]
 
 
 class _Book:

@@ -40,7 +40,7 @@ from .names import (
 )
 from .routing import fdb_changes, neighbour_changes, route_changes, route_key
 from .state import State, load_state, own, peers, tunnels
-from .wireguard import converge_wireguard
+from .wireguard import converge_wireguard, leave, socket_directory
 
 # What others say as `converge.x`.
 __all__ = [
@@ -119,9 +119,9 @@ def clear(check: bool = False) -> list[str]:
     routes = read("ip", "route", "show", "proto", str(PROTOCOL))
     changes = [Change(f"remove route {route['dst']}", "ip", f"route del {route_key(route)}") for route in routes]
     done += release(check)
-    return done + apply(
-        changes + [Change(f"remove device {name}", "ip", f"link del {name}") for name in devices()], check
-    )
+    sockets = socket_directory()
+    changes += [Change(f"remove device {name}", "ip", f"link del {name}") for name in devices()]
+    return done + apply(changes, check) + leave(sockets, check)
 
 
 def devices() -> list[str]:

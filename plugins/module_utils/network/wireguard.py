@@ -21,6 +21,8 @@ INSIDE = 50  # what VXLAN adds to a packet inside of WireGuard, where all addres
 UNIT = "stowage-wireguard"
 TUN = "/dev/net/tun"
 START_SECONDS = 10
+# Where wireguard-go listens for its settings.
+SOCKETS = "/run/wireguard"
 
 
 def make_key(rotate: bool, check: bool) -> list[str]:
@@ -66,7 +68,8 @@ def converge_wireguard(state: State, check: bool) -> list[str]:
     found = next(iter(read("ip", "addr", "show", "dev", WIREGUARD)), None)
     if not state.get("encryption"):
         gone = [Change(f"remove device {WIREGUARD}", "ip", f"link del {WIREGUARD}")] if found else []
-        return apply(gone, check)
+        sockets = socket_directory()
+        return apply(gone, check) + leave(sockets, check)
     done = [] if found else [f"add device {WIREGUARD}"]
     if not found and not check:
         _add_device()
@@ -84,6 +87,23 @@ def converge_wireguard(state: State, check: bool) -> list[str]:
     conf = f"net/ipv4/conf/{WIREGUARD}"
     wanted = {f"{conf}/rp_filter": "2", f"{conf}/send_redirects": "0", f"net/ipv6/conf/{WIREGUARD}/disable_ipv6": "1"}
     return done + set_sysctls(wanted, check)
+
+
+def socket_directory() -> list[str]:
+    """The directory of wireguard-go's sockets, if there is one for our device and none for another."""
+    there = os.listdir(SOCKETS) if os.path.isdir(SOCKETS) else []
+    return [SOCKETS] if there == [f"{WIREGUARD}.sock"] else []
+
+
+def leave(directories: list[str], check: bool) -> list[str]:
+    """Wait until wireguard-go has ended with its device, and remove what it made; return one line each."""
+    for path in [] if check else directories:
+        end = time.monotonic() + START_SECONDS
+        while os.listdir(path) and time.monotonic() < end:
+            time.sleep(0.1)
+        with contextlib.suppress(OSError):  # somebody else's came in the meantime
+            os.rmdir(path)
+    return [f"remove directory {path}" for path in directories]
 
 
 def _settings(state: State, check: bool) -> list[str]:
@@ -135,7 +155,7 @@ def _add_device() -> None:
     else:
         run(program, WIREGUARD)
     end = time.monotonic() + START_SECONDS
-    while not read("ip", "link", "show", "dev", WIREGUARD) or not os.path.exists(f"/run/wireguard/{WIREGUARD}.sock"):
+    while not read("ip", "link", "show", "dev", WIREGUARD) or not os.path.exists(f"{SOCKETS}/{WIREGUARD}.sock"):
         if time.monotonic() > end:
             raise NetworkError(f"wireguard-go made no {WIREGUARD}: see `journalctl -u {UNIT}`")
         time.sleep(0.1)

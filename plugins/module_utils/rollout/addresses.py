@@ -10,6 +10,9 @@ from typing import Any
 from ..errors import Problem, raise_all
 from ..network.blocks import address_pool
 
+# From this share of a host's addresses on, a plan says that they run out.
+FEW = 0.8
+
 
 class Addresses:
     """Hands out addresses per node; collects a Problem for every one it could not give."""
@@ -59,6 +62,17 @@ class Addresses:
     def of_host(self, node: str) -> str:
         """The host's own address, for a container that uses its host's network."""
         return self._hosts[node]
+
+    def foretell(self) -> list[str]:
+        """A warning for every host whose addresses run out, in use or given or just given back."""
+        found = []
+        for node, claim in sorted(self._claims.items()):
+            pool = address_pool(claim["block"]) if claim else []
+            used = sum(address in self._used for address in pool)
+            if pool and used >= len(pool) * FEW:
+                reason = f"{used} of {len(pool)} addresses of its block are taken, and an update takes new ones first"
+                found.append(f"host {node}: {reason}: place fewer containers there")
+        return found
 
     def check(self) -> None:
         """Raise StowageError if any address could not be given."""

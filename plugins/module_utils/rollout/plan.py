@@ -70,7 +70,8 @@ def plan(
     changes = _changes(world, placed, result, blocked) + _blocked_changes(blocked, result)
     changes += _leaving(world, changes, placed)
     changes.sort(key=lambda c: (c["service"], _natural(c["slot"]), c["change"], c["node"], str(c["replaces"])))
-    name_changes(changes, Addresses(observations, world.serving, fleet["nodes"]), world.services)
+    addresses = Addresses(observations, world.serving, fleet["nodes"])
+    name_changes(changes, addresses, world.services)
     made: Plan = {
         "schema": SCHEMA,
         "fleet": {"name": fleet["name"], "domain": fleet["domain"], "ingress": dict(fleet.get("ingress") or {})},
@@ -85,7 +86,7 @@ def plan(
         **_reach(world),
         "reasons": result["reasons"],
         "summary": _summary(changes, placed, world.away),
-        "warnings": _warnings(world, result),
+        "warnings": sorted([*_warnings(world, result), *addresses.foretell()]),
         "expect": {node: observations[node]["objects"] for node in sorted(observations)},
         "options": {"recreate_volumes": sorted(world.options.get("recreate_volumes", ()))},
         "steps": _steps(world, changes, {name: len(tasks) for name, tasks in placed.items()}, endpoint_digests),

@@ -1,6 +1,7 @@
-"""What keeping its part of the network costs a host: medians against bars.
+"""What keeping its part of the network costs a host, and what one TCP stream gets: medians against bars.
 
-usage: python tests/bench/network [--hosts 1000] [--rounds 7]
+usage: python tests/bench/network [converge] [--hosts 1000] [--rounds 7]
+       python tests/bench/network throughput --inventory .lab/lab [--rounds 7] [--step prepare|measure|clear]
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import statistics
 import subprocess
 import sys
 from pathlib import Path
+
+from throughput import STEPS, throughput
 
 ROOT = Path(__file__).resolve().parents[3]
 PLACES = os.pathsep.join([str(ROOT / "collections"), *sys.path])
@@ -50,9 +53,15 @@ def converge(options):
 def main():
     """Parse and run."""
     parser = argparse.ArgumentParser(prog="tests/bench/network")
-    parser.add_argument("--hosts", type=int, default=1000)
+    works = {"converge": converge, "throughput": throughput}
+    parser.add_argument("what", choices=works, nargs="?", default="converge")
+    parser.add_argument("--hosts", type=int, default=1000, help="converge: remote hosts")
     parser.add_argument("--rounds", type=int, default=7)
-    converge(parser.parse_args())
+    parser.add_argument("--inventory", default=".lab/lab", help="throughput: a lab's directory")
+    parser.add_argument("--seconds", type=int, default=3, help="throughput: how long a stream lasts")
+    parser.add_argument("--step", choices=["all", *STEPS], default="all", help="throughput: one step only")
+    options = parser.parse_args()
+    works[options.what](options)
 
 
 if __name__ == "__main__":

@@ -256,3 +256,16 @@ def test_random_claims_never_give_two_hosts_one_block():
         grown = names + [f"new{n}" for n in range(rng.randint(0, 4))]
         second = allocate({**NETWORK, "cidr": "10.9.0.0/20"}, nodes(*grown), claims, "lab")
         assert len(set(blocks(second).values())) == len(grown)
+
+
+def test_pools_of_docker_are_refused_while_nobody_has_a_claim():
+    members = nodes("n1", "n2")
+    fleet = {"name": "lab", "network": {"cidr": "172.20.0.0/16"}, "nodes": members}
+    seen = {"held": None, "networks": [], "addresses": [], "mtu": 1500, "pools": ["172.17.0.0/16", "172.20.0.0/14"]}
+    with pytest.raises(StowageError) as error:
+        plan_table(fleet, {node["name"]: seen for node in members})
+    assert codes(error) == ["STW-CIDR-OVERLAP"] * 2
+    assert "172.20.0.0/14 ('from which Docker takes subnets" in str(error.value)
+    table = allocate(fleet["network"], members, {}, "lab")
+    later = {"n1": {**seen, "held": held(table, "n1")}, "n2": seen}
+    assert plan_table(fleet, later)["nodes"] == table["nodes"], "a fleet that lives there stays"

@@ -100,3 +100,16 @@ def test_it_is_removed_only_when_empty():
 
 def test_foreign_networks_are_those_that_are_not_ours():
     assert networks.networks(made()) == {"stowage-other": ["10.1.0.0/24"]}
+
+
+@pytest.mark.parametrize(
+    ("info", "found"),
+    [
+        ({"DefaultAddressPools": [{"Base": "10.200.0.0/16", "Size": 24}]}, ["10.200.0.0/16"]),
+        ({}, list(networks.BUILT_IN_POOLS)),
+    ],
+)
+def test_pools_are_those_that_the_engine_was_told_or_its_own(info, found):
+    engine = Engine()
+    engine.info = lambda: info
+    assert networks.pools(engine) == found

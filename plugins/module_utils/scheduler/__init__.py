@@ -6,7 +6,8 @@ One direction, told by scheduling.py:
     reading*, grammar, patterns, never (input, refusals; quick_* what has nothing odd in it) -> volumes, staying, seats
     (whole services at once), unseen (what holds its place)
     -> order, homes, ahead (where others can follow), placement (what is missing, scarce services first)
-    -> repair (ejection, preemption, rebalance) -> explain, asked, conflict (why) -> the result.
+    -> repair (ejection, preemption, rebalance; followers: who may not leave whom)
+    -> explain, asked, conflict (why) -> the result.
 What they ask: filters (rules that hold whatever else is placed, as bit masks), gates (what one more replica needs now:
 counting, affinity, grants), strategies (ranks), candidates, pools, sources (few hosts to rank); for most of a large
 plan bulk (a whole service at once), quota (so many on each domain), ranked (hosts in the order of their load).

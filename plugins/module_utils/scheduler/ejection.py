@@ -68,6 +68,7 @@ class Ejection:
 
     def _arrived(self, service: Service, slot: Slot, node: Node) -> None:
         self.mover.state.facts[(service.name, slot)] = Facts(1, False, "", 0, node.share)
+        self.mover.followers.note(service)
         self.mover.settled()
 
     def _on(self, service: Service, slot: Slot, node: Node, count: int, deeper: int) -> bool:
@@ -95,7 +96,7 @@ class Ejection:
         if mover.rules.gates(comer[0]).fits(node):
             self._put(comer, node)
             last = len(self.lifts) + deeper
-            if all(self._rehouse(one, node, last - len(self.lifts)) for one in chosen):
+            if all(self._rehouse(one, node, last - len(self.lifts)) for one in chosen) and not self._parted():
                 return True
         while len(self.puts) > puts:
             mover.lift(*self.puts.pop())
@@ -103,6 +104,9 @@ class Ejection:
             one, number, before, _whom = self.lifts.pop()
             mover.put(one, number, before)
         return False
+
+    def _parted(self) -> bool:
+        return self.mover.followers.parted([one for one, _slot, _before, _whom in self.lifts], self.puts)
 
     def _put(self, one: Resident, node: Node) -> None:
         self.mover.put(*one, node)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
+from .followers import Followers
 from .gates import Gates, Rules
 from .model import Eviction, Key, Node, Service, Slot
 from .state import Facts, State
@@ -27,6 +28,7 @@ class Mover:
     def __init__(self, state: State, rules: Rules) -> None:
         """Over the state after all placing."""
         self.state, self.rules, self.steps = state, rules, ALL_STEPS
+        self.followers = Followers(state, rules)
         self.on: dict[int, dict[Key, None]] = {node.index: {} for node in state.nodes}
         for name, places in state.places.items():
             for slot, node in places.items():
@@ -176,6 +178,7 @@ class Mover:
             self.state.facts[key] = Facts(1, False, "", here, node.share)
         else:
             self.state.facts.pop(key, None)
+        self.followers.note(service)
         self.settled()
 
 

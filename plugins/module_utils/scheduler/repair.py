@@ -49,6 +49,7 @@ def _late(mover: Mover, failed: list[Key]) -> list[Key]:
         before = state.counts[service.name].get(node.index, 0)
         mover.put(service, key[1], node)
         state.facts[key] = Facts(1, False, "", before, node.share)
+        mover.followers.note(service)
         mover.settled()
     return left
 
@@ -69,6 +70,7 @@ def preempt(state: State, rules: Rules, failed: list[Key]) -> list[Key]:
             mover.lift(one, number)
         mover.put(service, key[1], node)
         state.facts[key] = Facts(1, False, "", 0, node.share)
+        mover.followers.note(service)
         mover.settled()
         left.remove(key)
         for one, number in victims:
@@ -88,6 +90,7 @@ def _cheapest(mover: Mover, service: Service, slot: Slot) -> tuple[Node, list[Re
     best: tuple[tuple[int, int, int], Node, list[Resident]] | None = None
     for node in mover.near(service, slot, mover.rules.gates(service)):
         lower = [one for one in mover.movable(node) if one[0].priority < service.priority]
+        lower = [one for one in lower if not mover.followers.of(one[0])]
         lower.sort(key=lambda one: one[0].priority)
         lifted: list[Resident] = []
         while lower and not mover.rules.gates(service).fits(node):
@@ -141,6 +144,10 @@ def _level(mover: Mover, donor: Node, stateful: bool) -> bool:
         after, _index, home = min(ranked, default=(0, 0, None))
         if home is not None and after + EVEN <= full:
             mover.put(service, slot, home)
+            if mover.followers.parted([service]):
+                mover.lift(service, slot)
+                mover.put(service, slot, donor)
+                continue
             why = f"levels {donor.name} ({full // 10000} % used) and {home.name} ({after // 10000} % with it)"
             mover.moved(service, slot, donor, REBALANCE, why)
             return True

@@ -10,7 +10,8 @@ One direction, told by scheduling.py:
     -> explain, asked, conflict (why) -> the result.
 What they ask: filters (rules that hold whatever else is placed, as bit masks), gates (what one more replica needs now:
 counting, affinity, grants), strategies (ranks), candidates, pools, sources (few hosts to rank); for most of a large
-plan bulk (a whole service at once), quota (so many on each domain), ranked (hosts in the order of their load).
+plan bulk (a whole service at once), quota (so many on each domain), contest (ports that two want), ranked
+(hosts in the order of their load).
 Binpack: packing (which hosts are open, what fits best), rings (hosts by the shape of what is free), batch (many
 services at once), repack (hosts filled anew when something found no room).
 """

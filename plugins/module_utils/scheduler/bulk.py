@@ -10,10 +10,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from .contest import Contest
 from .domains import NONE, flags
 from .filters import Usable
 from .gates import Gates, Rules
 from .model import SHARE, Affinity, Group, Node, Service, Slot
+from .ports import Port
 from .quota import Quota, enough, even, share_out
 from .ranked import BITS, LOW, Ranked
 from .state import Batch, State
@@ -49,6 +51,7 @@ class Bulk:
         self._classes: list[int] = []  # per host, which of the shapes it has
         self._shapes: list[tuple[int, ...]] = []  # distinct capacities
         self._units: list[list[float]] = []
+        self._contest: Contest | None = None
         self.loads = [node.share << BITS | node.index for node in state.nodes]
         self.frees = [node.free for node in state.nodes]
         self.names = [node.name for node in state.nodes]
@@ -212,6 +215,12 @@ class Bulk:
             self._units = [[unit[node.capacity[at]] for node in self.state.nodes] for at in dimensions]
         return self._units
 
+    def contested(self, ports: tuple[Port, ...]) -> bool:
+        """True if anything but the one service may have bound one of its ports on some host."""
+        if self._contest is None:
+            self._contest = Contest(self.state)
+        return any(map(self._contest.over, ports))
+
     def touch(self, node: Node) -> None:
         """Tell that somebody else placed something on a host."""
         self.loads[node.index] = node.share << BITS | node.index
@@ -269,6 +278,7 @@ class Search:
         self.loads, self.frees = bulk.loads, bulk.frees
         self.nodes, self.ranked, self.service, self.gates = bulk.state.nodes, ranked, service, gates
         self.units, self.most = bulk.units(), 0
+        self.contested = bool(service.ports) and bulk.contested(service.ports)
         self.found: list[int] = []  # share after placing << BITS | position
         self.refused: list[int] = []  # entries
         self.counts = bulk.state.counts[service.name] if bulk.state.places.any(service.name) else NO_COUNTS
@@ -312,7 +322,7 @@ class Search:
             after = (SHARE - int(share)) << BITS | at
             found.append(after if after > load else load)
         self.ranked.enter(wrong)
-        if self.service.ports:
+        if self.contested:
             self._unbound()
 
     def _unbound(self) -> None:

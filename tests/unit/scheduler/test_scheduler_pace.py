@@ -17,6 +17,7 @@ from ansible_collections.stowage.fleet.plugins.module_utils.scheduler.ports impo
 from ansible_collections.stowage.fleet.plugins.module_utils.scheduler.reader import Reader, written
 from hypothesis import given
 from hypothesis import strategies as some
+from schedule_validator import violations
 
 PORTS = some.builds(
     Port, some.sampled_from(["", "10.0.0.1", "10.0.0.2"]), some.integers(80, 83), some.sampled_from(["tcp", "udp"])
@@ -140,3 +141,25 @@ def test_what_a_replica_holds_reads_as_the_closer_look_gives_it(more, monkeypatc
     quick = outcome()
     monkeypatch.setattr(reading_current, "_quick", lambda *_all: None)
     assert quick == outcome()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_ports_that_several_want_are_bound_once_on_a_host(seed):
+    chance = random.Random(seed)
+    nodes = [{"name": f"n{at:03}", "capacity": {"cpus": 8, "memory": 1 << 33}} for at in range(150)]
+    services = [
+        {
+            "name": f"s{at:02}",
+            "replicas": chance.randrange(1, 40),
+            "reservations": {"cpus": 0.1, "memory": 1 << 20},
+            "ports": [{"published": chance.randrange(8000, 8006)}, {"published": 9000 + at, "protocol": "udp"}]
+            if at % 4
+            else [{"published": 8004, "published_end": 8008}],
+            "priority": chance.choice([0, 5]),
+        }
+        for at in range(12)
+    ]
+    result = schedule(nodes, services)
+    assert violations(nodes, services, [], {}, result) == []
+    again = schedule(nodes, services, result["placements"])
+    assert again["moves"] == []

@@ -103,7 +103,7 @@ units-ansible-test: tools  ## Run the unit tests through ansible-test
 bench: tools  ## Measure against Swarm and a plain playbook, on the same lab hosts
 	tests/bench/run $(ARGS)
 
-bench-network: tools  ## Measure what keeping the network costs a host that knows 1,000 others (needs root; see docs/benchmarks.md)
+bench-network: tools  ## Measure what keeping the network costs a host that knows 1,000 others (needs root; docs/benchmarks.md; ARGS="throughput --inventory .lab/lab": one TCP stream)
 	$(BIN)/python tests/bench/network $(ARGS)
 
 bench-scheduler: tools  ## Measure the scheduler against its bars (ARGS=--quick: under a minute; see docs/scheduler-benchmarks.md)

@@ -44,6 +44,9 @@ def build_fleet(
         problems += _host_problems(name, hosts[name])
         nodes.append(_node(name, hosts[name], name in members, name in entries))
     problems += _address_problems(nodes)
+    if network is not None and not isinstance(network, Mapping):
+        reason = f"{show(network)} is not a mapping"
+        problems.append(Problem("STW-NETWORK", "stowage_network", reason, "write {cidr: 10.128.0.0/12}"))
     raise_all(problems)
     return {
         "name": fleet["name"],

@@ -60,6 +60,17 @@ def allocate(
     }
 
 
+def mistakes(fleet: Mapping[str, Any]) -> list[Problem]:
+    """Every mistake of the Fleet's network that shows without asking a host: `settings.check`, STW-BGP, STW-EVPN,
+    STW-ENCRYPTION."""
+    network, nodes, reflectors = fleet["network"], fleet["nodes"], fleet.get("reflectors") or []
+    problems = check(network, nodes)
+    if network is None or isinstance(network, Mapping):
+        wanted = settings(network)
+        problems += bgp.check(wanted, nodes, reflectors) + evpn.check(wanted, nodes) + encryption.check(wanted)
+    return problems
+
+
 def plan_table(
     fleet: Mapping[str, Any], observed: Mapping[str, Mapping[str, Any]], keys: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
@@ -71,12 +82,9 @@ def plan_table(
     STW-INVENTORY (an address the host does not have).
     """
     nodes, reflectors = fleet["nodes"], fleet.get("reflectors") or []
-    problems = check(fleet["network"], nodes)
-    wanted = settings(fleet["network"])
-    if isinstance(fleet["network"], Mapping):
-        problems += bgp.check(wanted, nodes, reflectors) + evpn.check(wanted, nodes)
-        problems += encryption.check(wanted)
+    problems = mistakes(fleet)
     raise_all(problems)
+    wanted = settings(fleet["network"])
     cidr = wanted["cidr"]
     for node in nodes:
         seen = observed.get(node["name"])

@@ -11,6 +11,7 @@ from ..canonical import digest
 from ..errors import Problem, StowageError, raise_all
 from ..fleet import holders, owned, schedulable_nodes, serving_tasks, unknown_nodes, unknown_tasks
 from ..network import reach
+from ..network.allocation import mistakes
 from ..network.fixed import problems as fixed_problems
 from ..storage import blocked_by_volumes, homes, misplaced, settled
 from .addresses import Addresses
@@ -62,6 +63,7 @@ def plan(
     {max_moves, stateful}.
     Raises StowageError (STW-NETWORK, STW-ADDRESSES, STW-ADDRESS, STW-CIDR-OVERLAP, and what the scheduler refuses).
     """
+    raise_all(mistakes(fleet))
     raise_all(fixed_problems(compiled["services"], fleet, observations))
     world = _world(fleet, compiled, observations, options or {})
     unknown = unknown_nodes(fleet, observations)

@@ -130,3 +130,8 @@ def test_refused_of_what_only_placement_reads(given, place, contains):
     (problem,) = caught.value.problems
     assert (problem.code, problem.place) == ("STW-INVENTORY", f"host n2: {place}")
     assert contains in str(problem)
+
+
+def test_a_network_that_is_no_mapping_is_told():
+    with pytest.raises(StowageError, match="STW-NETWORK stowage_network: 'vxlan' is not a mapping"):
+        build_fleet(FLEET, "vxlan", HOSTS, [], [])

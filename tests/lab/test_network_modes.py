@@ -11,6 +11,8 @@ import subprocess
 import time
 
 import pytest
+from routed import Traffic, network
+from routed import established as meshed
 
 pytestmark = pytest.mark.skipif(not os.environ.get("STOWAGE_LONG"), reason="long: make test-network runs it")
 
@@ -79,3 +81,31 @@ def test_a_change_of_mode_under_traffic_and_back(fleet, capsys):
     with capsys.disabled():
         print(f"\nlost in a change to bgp {lost['bgp']:.2f} s, back to vxlan {lost['vxlan']:.2f} s")
     assert max(lost.values()) <= 1.0
+
+
+def test_a_change_between_bgp_and_evpn_under_traffic(fleet, capsys):
+    """Sessions of one mode end before those of the other begin: the static VXLAN carries meanwhile."""
+    fleet.stack(STACK)
+    fleet.deploy().ok()
+    here, there = fleet.containers("shop_web")[:2]
+    others = dict.fromkeys(fleet.nodes, len(fleet.nodes) - 1)
+    families, gaps = {"bgp": "ipv4 unicast", "evpn": "l2vpn evpn"}, {}
+    try:
+        network(fleet, mode="bgp")
+        meshed(fleet, others)
+        for name in ("evpn", "bgp"):
+            with Traffic(fleet, here["node"], there["ip"], here["name"]) as traffic:
+                network(fleet, mode=name)
+                meshed(fleet, others, families[name])
+                time.sleep(2)
+            assert traffic.got > 50, traffic.text
+            gaps[name] = (traffic.gap, traffic.lost)
+            way = fleet.shell(here["node"], f"ip route get {there['ip']}")
+            assert ("stwl3" in way) == (name == "evpn"), way
+            assert "stwvx0" not in way
+    finally:
+        mode(fleet, "vxlan")
+    with capsys.disabled():
+        said = [f"to {name} {gap:.2f} s ({lost} pings lost)" for name, (gap, lost) in gaps.items()]
+        print(f"\nlongest gap of a change from bgp {said[0]}, back {said[1]}")
+    assert max(gap for gap, _lost in gaps.values()) <= 1.0

@@ -122,10 +122,10 @@ def measure(options):
 @contextlib.contextmanager
 def tunnel(hosts, wanted):
     """The two hosts' ways to each other's containers: by FRR's route, or into VXLAN while the block runs."""
-    ways = {}
+    ways, (first, second) = {}, hosts.names
     for name in hosts.names:
         table = json.loads(hosts.run(name, "cat /etc/stowage/network.json"))["table"]["nodes"]
-        other = table[next(host for host in hosts.names if host != name)]
+        other = table[second if name == first else first]
         ways[name] = (f"{other['block']} via {other['vtep']} dev stwvx0 onlink metric 1", other["gateway"])
     try:
         for name, (way, gateway) in ways.items():
@@ -156,8 +156,8 @@ def report(found):
     for name, values in found.items():
         shares = [statistics.median(a / b for a, b in zip(values, found[of], strict=True)) for of in ("raw", "swarm")]
         rounds = " ".join(f"{value:.2f}" for value in values)
-        bar = f"{BARS[name]}: {'met' if shares[1] >= BARS[name] else 'MISSED'}" if name in BARS else ""
-        print(f"| {name} | {statistics.median(values):.2f} | {rounds} | {shares[0]:.2f} | {shares[1]:.2f} | {bar} |")
+        bound = f"{BARS[name]}: {'met' if shares[1] >= BARS[name] else 'MISSED'}" if name in BARS else ""
+        print(f"| {name} | {statistics.median(values):.2f} | {rounds} | {shares[0]:.2f} | {shares[1]:.2f} | {bound} |")
 
 
 STEPS = {"prepare": prepare, "measure": measure, "clear": clear}

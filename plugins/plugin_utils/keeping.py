@@ -18,6 +18,7 @@ from ansible_collections.stowage.fleet.plugins.plugin_utils import vaulted
 
 PATIENCE = 60.0  # seconds that a store which was just started may take to answer
 GLANCE = 0.5
+LONGEST = 300.0  # seconds that a store may take to initialize: its answer is the only copy of the keys
 WRAPPED = "600s"
 LOGIN = "approle"
 
@@ -37,6 +38,10 @@ class Keeper:
             return vault.answer(lambda: ask(self._client))
         except vault.StoreError as error:
             raise StowageError(Problem("STW-VAULT", self.settings.address, error.reason, error.fix)) from None
+
+    def patient(self) -> Any:
+        """A client that asks once and waits: a second request to initialize would be refused, and the keys be lost."""
+        return vault.connection(self.settings._replace(timeout=LONGEST), again=0)
 
     def state(self, patience: float = PATIENCE) -> dict[str, Any]:
         """{initialized, sealed}; waits for a store that was just started. Raises StowageError (STW-VAULT)."""
@@ -64,10 +69,10 @@ class Keeper:
             raise _refused(str(self.path), reason, "name another: stowage_vault_keys_file") from None
         with os.fdopen(file, "wb") as keys:
             try:
-                found = self.asked(lambda client: client.sys.initialize(made, needed))
-            except StowageError:
+                found = vault.answer(lambda: self.patient().sys.initialize(made, needed))
+            except vault.StoreError as error:
                 self.path.unlink()
-                raise
+                raise _refused(self.settings.address, error.reason, error.fix) from None
             kept = {"threshold": needed, "shares": found["keys_base64"], "root_token": found["root_token"]}
             keys.write(self._sealed_text(json.dumps(kept, indent=1).encode() + b"\n"))
             keys.flush()

@@ -113,16 +113,16 @@ class Store:
                 return  # it ends by its own time to live
 
 
-def connection(settings: Settings, token: str = "") -> Any:
-    """A client of the store, not logged in; it follows no redirect."""
+def connection(settings: Settings, token: str = "", again: int = AGAIN) -> Any:
+    """A client of the store, not logged in; it follows no redirect. again: times that an unanswered request is sent."""
     import hvac  # noqa: PLC0415 (only who has a store needs it)
     import requests  # noqa: PLC0415
     from urllib3.util.retry import Retry  # noqa: PLC0415
 
     session = requests.Session()
-    again = Retry(total=AGAIN, backoff_factor=0.3, status=0, allowed_methods=None)
+    retry = Retry(total=again, backoff_factor=0.3, status=0, allowed_methods=None)
     for scheme in ("http://", "https://"):
-        session.mount(scheme, requests.adapters.HTTPAdapter(pool_maxsize=THREADS, max_retries=again))
+        session.mount(scheme, requests.adapters.HTTPAdapter(pool_maxsize=THREADS, max_retries=retry))
     session.verify = settings.ca_file or True
     session.hooks["response"].append(_stay)
     return hvac.Client(

@@ -5,7 +5,10 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 import types
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -76,7 +79,42 @@ def keeper(tmp_path, monkeypatch):
     monkeypatch.setattr(vaulted, "passwords", lambda _templar: [("default", VaultSecret(b"right"))])
     made = keeping.Keeper(STORE, tmp_path / "new/keys.json", None)
     made._client = types.SimpleNamespace(sys=Sys(), token="")
+    monkeypatch.setattr(made, "patient", lambda: made._client)
     return made
+
+
+class Slow(BaseHTTPRequestHandler):
+    """A store that takes its time, and counts how often it is asked."""
+
+    asked = 0
+
+    def do_PUT(self):
+        Slow.asked += 1
+        time.sleep(2 if Slow.asked == 1 else 0)
+        self.rfile.read(int(self.headers["Content-Length"]))
+        body = b'{"keys_base64": ["k"], "root_token": "r"}' if Slow.asked == 1 else b'{"errors": ["already"]}'
+        self.send_response(200 if Slow.asked == 1 else 400)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_POST = do_PUT
+
+    def log_message(self, *_arguments):
+        return
+
+
+def test_a_slow_store_is_asked_for_its_keys_once(tmp_path):
+    server_ = ThreadingHTTPServer(("127.0.0.1", 0), Slow)
+    threading.Thread(target=server_.serve_forever, daemon=True).start()
+    stated = {"address": f"http://127.0.0.1:{server_.server_port}", "timeout": 1}
+    keeper = keeping.Keeper(stated, tmp_path / "keys.json", types.SimpleNamespace())
+    keeper._sealed_text = lambda text: text
+    keeper.initialize(1, 1)
+    server_.shutdown()
+    server_.server_close()
+    assert Slow.asked == 1
+    assert json.loads(keeper.path.read_text())["shares"] == ["k"]
 
 
 def test_keys_are_kept_once_and_encrypted(keeper):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import socket
 import time
 
 import pytest
@@ -27,6 +29,34 @@ services:
     command: [sleep, infinity]
     ports: [{port}]
 """
+# Answers on 8080 with the address that it saw.
+SEEN = """
+services:
+  web:
+    image: stowage/tools:1
+    command:
+      - python3
+      - -uc
+      - |
+        import socket
+        listener = socket.create_server(("0.0.0.0", 8080))
+        while True:
+            link, peer = listener.accept()
+            with link:
+                link.sendall(peer[0].encode())
+    stop_grace_period: 0s
+    ports: ["18080:8080"]
+    networks: [shared]
+    deploy: {{placement: {{constraints: [node.hostname == {node}]}}}}
+  client:
+    image: stowage/tools:1
+    command: [sleep, infinity]
+    stop_grace_period: 0s
+    networks: [shared]
+    deploy: {{mode: global}}
+networks: {{shared: {{}}}}
+"""
+LOOK = "import socket; print(socket.create_connection(('{address}', 18080), 3).recv(99).decode())"
 
 
 def ask(fleet, node, url, inside=""):
@@ -73,3 +103,35 @@ def test_conflicts_are_refused_before_anything_is_done(fleet):
         assert [one["id"] for one in fleet.containers(everything=True)] == before
     finally:
         fleet.stack(None, "rival")
+
+
+def test_which_ways_keep_the_clients_address(fleet):
+    """The table in docs/network.md, section Published ports; the task is on the host `near` only."""
+    near, far = fleet.nodes[:2]
+    fleet.stack(SEEN.format(node=near))
+    fleet.deploy().ok()
+    clients = {one["node"]: one for one in fleet.containers("shop_client")}
+    table = json.loads(fleet.shell(near, "cat /etc/stowage/network.json"))["table"]["nodes"]
+    vtep, gateway = table[far]["vtep"], table[near]["gateway"]
+
+    def outside(node):
+        with socket.create_connection((fleet.address(node), 18080), 3) as link:
+            return link.recv(99).decode(), link.getsockname()[0]
+
+    def from_host(node, address):
+        return fleet.shell(node, f'python3 -c "{LOOK.format(address=address)}"')
+
+    def from_container(node, address):
+        return fleet.shell(node, f'docker exec {clients[node]["name"]} python3 -c "{LOOK.format(address=address)}"')
+
+    seen, me = outside(near)
+    assert seen == me, "from outside, by the host that has the task: the client itself"
+    seen, me = outside(far)
+    assert seen == vtep != me, "from outside, by a host without it: that host"
+    assert from_host(near, fleet.address(near)) == fleet.address(near)
+    assert from_host(far, fleet.address(near)) == fleet.address(far)
+    assert from_host(far, fleet.address(far)) == vtep
+    assert from_container(far, fleet.address(far)) == clients[far]["ip"], "a container by its own host: itself"
+    assert from_container(near, fleet.address(near)) == gateway, "but where the task is there too"
+    assert from_container(far, fleet.address(near)) == fleet.address(far), "by another host: its own host"
+    assert from_container(near, fleet.address(far)) == vtep

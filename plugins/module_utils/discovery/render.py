@@ -11,6 +11,7 @@ from typing import Any
 
 from .. import canonical
 from ..errors import Problem, raise_all
+from .canary import add_canaries, apart
 from .convert import Item, Task, convert, is_enabled
 from .defaults import TRANSPORT, complete_http
 from .fence import FENCE_PREFIX, READY_PATH
@@ -48,7 +49,7 @@ def build(
     problems: list[Problem],
 ) -> dict[str, Any]:
     """The document without the fence; problems collects what is wrong in labels, clashes between services included."""
-    listed = sorted(services, key=lambda service: str(service["name"]))
+    listed, canaries = apart(sorted(services, key=lambda service: str(service["name"])))
     serving: dict[str, list[Task]] = {}
     for task in tasks:
         serving.setdefault(str(task["service"]), []).append(task)
@@ -60,6 +61,8 @@ def build(
     if options.get("defaults", True) and "http" in document:
         named = {service["name"]: service for service in listed}
         complete_http(document["http"], {name: [named[owner] for owner in found] for name, found in owners.items()})
+    if canaries and "http" in document:
+        problems += add_canaries(document["http"], owners, canaries, lambda name: serving.get(name, []), options)
     _add_settings(document, options)
     return document
 

@@ -64,7 +64,7 @@ test-stacks: tools  ## On a lab: ten real stack files of STOWAGE_DATA, unchanged
 
 test-rollout: tools  ## On a lab: ten updates under load, a bad one, the naive order, and Docker Swarm on the same hosts (15 minutes)
 	@test -d .cache/ansible-runner || $(BIN)/pip install --quiet --target .cache/ansible-runner 'ansible-runner>=2.4,<3'
-	STOWAGE_LONG=1 STOWAGE_ANSIBLE_RUNNER=$(CURDIR)/.cache/ansible-runner scripts/lab-test $(VENV) tests/lab/test_before.py tests/lab/test_depends_on.py tests/lab/test_rollback.py tests/lab/test_runner.py tests/lab/test_rollout.py tests/lab/test_health.py
+	STOWAGE_LONG=1 STOWAGE_ANSIBLE_RUNNER=$(CURDIR)/.cache/ansible-runner scripts/lab-test $(VENV) tests/lab/test_before.py tests/lab/test_canaries.py tests/lab/test_depends_on.py tests/lab/test_rollback.py tests/lab/test_runner.py tests/lab/test_rollout.py tests/lab/test_health.py
 
 test-ingress: tools  ## On a lab: certificates (also by ACME), ingress hosts upgraded under load, a floating address, back ends that die (30 minutes)
 	STOWAGE_LONG=1 scripts/lab-test $(VENV) tests/lab/test_ingress.py tests/lab/test_ingress_hosts.py tests/lab/test_ingress_acme.py

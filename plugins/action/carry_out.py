@@ -55,6 +55,7 @@ class ActionModule(ActionBase):
             module_args.update(controller.run_arguments(directory, node))
             if step["phase"] == "release":
                 module_args["share"]["releases"] = controller.releases_to_keep(directory, node)
+                module_args["share"].update(controller.aborted_to_keep(directory, plan))
             result = self._judged(self._applied(module_args, node, task_vars), node, step)
         for line in rollout.step_lines(node, result):
             display.display(line)

@@ -92,4 +92,7 @@ class ActionModule(ActionBase):
             display.display(f"  record: {directory}")
             raise AnsibleActionFail(f"{lines[0]}: {lines[1].strip()}")
         controller.clean_runs(directory)
-        return {"changed": False}
+        hold = rollout.canary.hold(plan.get("canaries") or {})
+        if hold:
+            display.display(f"  the canary of {', '.join(hold['services'])} holds for {hold['seconds']:g} s")
+        return {"changed": False, "hold": hold}

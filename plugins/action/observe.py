@@ -9,7 +9,7 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
-from ansible_collections.stowage.fleet.plugins.plugin_utils import delivering
+from ansible_collections.stowage.fleet.plugins.plugin_utils import canaries, delivering
 from ansible_collections.stowage.fleet.plugins.plugin_utils.identity import dead
 
 display = Display()
@@ -28,9 +28,10 @@ class ActionModule(ActionBase):
             {"fleet": {"type": "str", "required": True}, "wait": {"type": "float", "default": 60.0}}
         )
         node, until = task_vars["inventory_hostname"], time.monotonic() + args["wait"]
+        asked = {"fleet": args["fleet"], "definitions": canaries.definitions(node, task_vars, self._templar)}
         while True:
             result = self._execute_module(
-                module_name="stowage.fleet.host_state", module_args={"fleet": args["fleet"]}, task_vars=task_vars
+                module_name="stowage.fleet.host_state", module_args=asked, task_vars=task_vars
             )
             seen = result.get("observation") or {}
             orphaned = seen.get("busy") and dead((seen.get("lock") or {}).get("controller"))

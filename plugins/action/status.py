@@ -39,7 +39,8 @@ class ActionModule(ActionBase):
             compiled = controller.compiled_stacks(fleet, task_vars, self._templar)
             raise_all(rollout.view_problems(args["view"]))
             observations = controller.observations_of(task_vars, fleet, args["observed"])
-            found = rollout.status(fleet, compiled["services"], observations)
+            canaries = rollout.canary.settle(compiled, observations, {})
+            found = rollout.status(fleet, canaries.compiled["services"], observations, canaries.found)
             lines = rollout.status_lines(found)
             if args["view"] == "network":
                 told = _told(controller.results_of(task_vars, args["network"]))

@@ -22,6 +22,11 @@ options:
     description: Name of the fleet. Containers with other labels are strangers.
     type: str
     required: true
+  definitions:
+    description: Stacks of which the host shall tell what was deployed of them the last time.
+    type: list
+    elements: str
+    default: []
 """
 
 EXAMPLES = r"""
@@ -49,8 +54,12 @@ from ansible_collections.stowage.fleet.plugins.module_utils.engine.observe impor
 
 def main() -> None:
     """Parse, call, report."""
-    module = AnsibleModule(argument_spec={"fleet": {"type": "str", "required": True}}, supports_check_mode=True)
-    module.exit_json(changed=False, **observe_host(module.params["fleet"]))
+    arguments = {
+        "fleet": {"type": "str", "required": True},
+        "definitions": {"type": "list", "elements": "str", "default": []},
+    }
+    module = AnsibleModule(argument_spec=arguments, supports_check_mode=True)
+    module.exit_json(changed=False, **observe_host(module.params["fleet"], stacks=module.params["definitions"]))
 
 
 if __name__ == "__main__":

@@ -53,6 +53,12 @@ options:
   rebalance:
     description: Most tasks to move only to even hosts out; or a dict of C(max_moves) and C(stateful).
     type: raw
+  promote:
+    description: Services (list or comma-separated) whose canary is good, and that shall be updated now.
+    type: raw
+  abort:
+    description: Services (list or comma-separated) whose canary shall go, and that stay what they are.
+    type: raw
   explain:
     description: Tasks (service.slot, or a service; list or comma-separated) whose placement shall be explained.
     type: raw

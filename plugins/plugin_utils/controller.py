@@ -359,6 +359,12 @@ def releases_to_keep(directory: Path, node: str) -> list[dict[str, str]]:
     return rollout.to_keep(made, known)
 
 
+def aborted_to_keep(directory: Path, plan: Mapping[str, Any]) -> dict[str, Any]:
+    """{aborted: ...} that a host shall remember at the end of a run; {} after one that did not end well."""
+    ended_well = (directory / "releases.json").exists()
+    return {"aborted": plan["aborted"]} if ended_well and "aborted" in plan else {}
+
+
 def clean_runs(directory: Path, keep: int = 20) -> None:
     """Remove the records of all but the newest runs."""
     for old in sorted(path for path in directory.parent.iterdir() if (path / "run.json").exists())[:-keep]:

@@ -13,7 +13,7 @@ from typing import Any
 from ansible.utils.display import Display
 from ansible_collections.stowage.fleet.plugins.module_utils.canonical import plain
 from ansible_collections.stowage.fleet.plugins.module_utils.errors import Problem, raise_all
-from ansible_collections.stowage.fleet.plugins.module_utils.rollout import moving
+from ansible_collections.stowage.fleet.plugins.module_utils.rollout import canary, moving
 from ansible_collections.stowage.fleet.plugins.plugin_utils import controller, identity
 
 display = Display()
@@ -36,6 +36,7 @@ def world(
     """What a move or a backup is decided from; of the looks those that hosts answered."""
     looks = {host: one for host, one in controller.results_of(task_vars, args["looked"]).items() if "users" in one}
     observations = controller.observations_of(task_vars, fleet, args["observed"])
+    compiled = canary.settle(compiled, observations, {}).compiled
     return moving.World(fleet, compiled, observations, looks, partial(controller.endpoint_digests, fleet))
 
 

@@ -15,8 +15,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from ..errors import Problem
-from .convert import Task, convert
+from .convert import Task, convert, is_enabled
 from .defaults import complete_http
+from .rules import Mistake, check_rule
 
 STABLE, CANARY = "-stable", "-canary"
 WHOLE = 100
@@ -29,6 +30,28 @@ def apart(services: Iterable[Service]) -> tuple[list[Service], list[Service]]:
     """(services with routes of their own, canaries), each in the order given."""
     listed = list(services)
     return [one for one in listed if not one.get("canary")], [one for one in listed if one.get("canary")]
+
+
+def check_stated(service: Service, options: Mapping[str, Any]) -> list[Problem]:
+    """STW-CANARY for a canary that the service's labels give no way to its requests, and for a rule that is none."""
+    stated = (service.get("update") or {}).get("canary")
+    if not stated:
+        return []
+    where = f"{service['name']} x-stowage.canary"
+    problems = []
+    unheard: list[Problem] = []  # of the labels: told with the service
+    enabled = is_enabled(service, options, unheard)
+    items = convert(service, [], options, unheard) if enabled else []
+    if not any(item[:2] == ("http", "routers") for item in items):
+        reason = "the service has no HTTP router that could send requests to it"
+        problems.append(Problem("STW-CANARY", where, reason, "add traefik labels, or remove canary"))
+    if stated["match"]:
+        mistake = check_rule(stated["match"])[1]
+        if "{{" in stated["match"] or not stated["match"].isprintable():
+            mistake = Mistake("templates and control characters are no part of a rule", "write Header(`X-Canary`, `1`)")
+        if mistake:
+            problems.append(Problem("STW-CANARY", f"{where}.match", mistake.reason, mistake.fix))
+    return problems
 
 
 def add_canary(

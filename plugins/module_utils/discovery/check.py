@@ -9,6 +9,7 @@ from typing import Any
 
 from ..errors import Problem, show
 from . import hostile
+from .canary import check_stated
 from .convert import is_enabled, normalize
 from .dns import check_names
 from .labels import is_routing, near, place
@@ -38,6 +39,7 @@ def check(services: Iterable[Mapping[str, Any]], options: Mapping[str, Any]) -> 
         if is_enabled(service, options, []):
             problems += check_keys(service["name"], normalize(service["name"]), service.get("labels") or {})
             problems += _value_problems(service)
+        problems += check_stated(service, options)
     document = build(listed, [], {**options, "defaults": False, "certificates": []}, problems)
     problems += _References(document, listed, options).problems()
     return list(dict.fromkeys(problems))

@@ -70,6 +70,8 @@ def _release(request: Request, paths: host.Paths) -> Result:
     problems = []
     try:
         releases.write(paths, request["share"].get("releases") or ())
+        if "aborted" in request["share"]:
+            releases.remember_aborted(paths, request["share"]["aborted"])
     except OSError as error:
         reason = f"cannot be kept: {error.strerror or error}"
         problems.append(Problem("STW-RELEASE", "record of the release", reason, "free space on the host's disk"))

@@ -30,10 +30,15 @@ class Listing(Protocol):
         """GET /volumes."""
 
 
-def observe_host(fleet: str, root: str = "/") -> dict[str, Any]:
-    """{observation: Observation | None, problem: Problem as dict | None}: a host without an Engine is unknown."""
+def observe_host(fleet: str, root: str = "/", stacks: Iterable[str] = ()) -> dict[str, Any]:
+    """{observation: Observation | None, problem: Problem as dict | None}: a host without an Engine is unknown.
+
+    stacks: of these the Observation also has what was deployed the last time.
+    """
     try:
-        return {"observation": observe(connect(), fleet, root), "problem": None}
+        seen = observe(connect(), fleet, root)
+        deployed = releases.deployed(host.Paths(root), stacks)
+        return {"observation": {**seen, **({"deployed": deployed} if deployed else {})}, "problem": None}
     except StowageError as error:
         return {"observation": None, "problem": error.problems[0].as_dict()}
     except EngineError as error:
@@ -72,6 +77,8 @@ def observe(engine: Listing, fleet: str, root: str = "/") -> dict[str, Any]:
     for container in observation["containers"]:
         container.update({"live": applied[container["name"]]} if container["name"] in applied else {})
         container.update({"lacks": "secrets"} if container["name"] in waiting else {})
+    ended = releases.aborted(paths)
+    observation.update({"aborted": ended} if ended else {})
     observation["objects"] = records.objects(observation, fleet)
     observation["digest"] = digest(observation["objects"])
     return observation

@@ -1,6 +1,6 @@
 # Copyright: Stowage contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Records of releases on a host: what a stack was when a deploy of it ended well. Their contents are opaque here.
+"""Records of releases on a host: what a stack was when a deploy of it ended well, and which canaries were aborted.
 
 A record is the file <stack>/<at>-<release>-<exact>.json below Paths.releases; at: 20261123T091230Z, release and exact:
 12 hex digits each. It is written once and never changed.
@@ -13,11 +13,13 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ..canonical import dumps
 from ..errors import Problem
 from .files import write_atomic
-from .host import Paths
+from .host import Paths, read_json
 
 KEPT = 10  # records of each stack
+ABORTED = "aborted.json"
 _NAME = re.compile(r"[0-9]{8}T[0-9]{6}Z-([0-9a-f]{12})-[0-9a-f]{12}\.json")
 _STACK = re.compile(r"[a-z0-9][a-z0-9_.-]{0,254}")
 
@@ -74,6 +76,34 @@ def read(paths: Paths, wanted: Mapping[str, Iterable[str]]) -> tuple[list[dict[s
                 reason = f"cannot be read: {getattr(error, 'strerror', None) or 'it is no text'}"
                 problems.append(Problem("STW-RELEASE", place, reason, "roll back to another release"))
     return found, problems
+
+
+def deployed(paths: Paths, stacks: Iterable[str]) -> dict[str, Any]:
+    """{service: {service: Service, files: {digest: config}}} of each stack's newest record; none if it is damaged."""
+    found: dict[str, Any] = {}
+    for stack, names in listed(paths).items():
+        if stack not in stacks:
+            continue
+        record = read_json(os.path.join(paths.releases, stack, names[0]))
+        for service in record.get("services") or ():
+            used = {entry["digest"] for entry in service["template"].get("files", ())}
+            used |= set((service.get("live") or {}).get("files", {}).values())
+            files = {key: entry for key, entry in record["files"].items() if key in used}
+            found[service["name"]] = {"service": service, "files": files}
+    return found
+
+
+def aborted(paths: Paths) -> dict[str, str]:
+    """{service: spec of the version whose canary was aborted}."""
+    return {str(name): str(spec) for name, spec in read_json(os.path.join(paths.releases, ABORTED)).items()}
+
+
+def remember_aborted(paths: Paths, wanted: Mapping[str, str]) -> bool:
+    """Remember just these; True if that is new. Raises OSError."""
+    if aborted(paths) == dict(wanted):
+        return False
+    write_atomic(os.path.join(paths.releases, ABORTED), dumps(dict(wanted)).encode("utf-8"), mode=0o600)
+    return True
 
 
 def _directory(path: str) -> list[Any]:

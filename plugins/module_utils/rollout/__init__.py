@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from . import canary
 from .gate import begin, due, enter, judge, outcome, resume, rollback_steps, share, skips
 from .plan import asked_of, made_from, plan, refuse_stale_inputs, refuse_unknown
 from .releases import aim, candidates, listing, parse_record, records, release_lines, restored, to_keep
@@ -27,6 +28,7 @@ __all__ = [
     "aim",
     "asked_of",
     "begin",
+    "canary",
     "candidates",
     "conclusion_lines",
     "diff_text",

@@ -14,6 +14,7 @@ from ..network import reach
 from ..network.allocation import mistakes
 from ..network.fixed import problems as fixed_problems
 from ..storage import blocked_by_volumes, homes, misplaced, settled
+from . import canary
 from .addresses import Addresses
 from .changes import STARTERS, Change, Wanted, leaving_changes, name_changes, wanted_change
 from .placing import Question, answer, held_entries, question
@@ -33,6 +34,7 @@ class World(NamedTuple):
 
     fleet: Mapping[str, Any]
     compiled: Mapping[str, Any]
+    held: Mapping[str, Problem]  # services that hold a canary and that nobody remembers
     observations: Mapping[str, Mapping[str, Any]]
     moving: Mapping[str, Problem]  # volumes that nothing may use now, because they are on their way
     homes: Mapping[tuple[str, str], str]  # of slots with volumes of their own, the host that has them
@@ -65,7 +67,8 @@ def plan(
     """
     raise_all(mistakes(fleet))
     raise_all(fixed_problems(compiled["services"], fleet, observations))
-    world = _world(fleet, compiled, observations, options or {})
+    canaries = canary.settle(compiled, observations, options or {})
+    world = _world(fleet, canaries, observations, options or {})
     unknown = unknown_nodes(fleet, observations)
     blocked = _blocked(world)
     placed, result = _place(world, blocked)
@@ -81,11 +84,13 @@ def plan(
         "unknown": unknown,
         "nodes": {node["name"]: {"ingress": node["ingress"], "address": node["address"]} for node in fleet["nodes"]},
         "services": world.services,
-        "files": {key: compiled["files"][key] for key in sorted(compiled["files"])},
+        "files": {key: world.compiled["files"][key] for key in sorted(world.compiled["files"])},
         "changes": changes,
         "serving": world.serving,
         "members": _members(world, changes),
         **_reach(world),
+        **({"canaries": canaries.found} if canaries.found else {}),
+        **canary.to_remember(canaries.found, observations),
         "reasons": result["reasons"],
         "summary": _summary(changes, placed, world.away),
         "warnings": sorted([*_warnings(world, result), *addresses.foretell()]),
@@ -98,10 +103,11 @@ def plan(
 
 def _world(
     fleet: Mapping[str, Any],
-    compiled: Mapping[str, Any],
+    canaries: canary.Canaries,
     observations: Mapping[str, Mapping[str, Any]],
     options: Mapping[str, Any],
 ) -> World:
+    compiled = canaries.compiled
     listed = with_vips(compiled["services"], observations)
     services = {service["name"]: service for service in sorted(listed, key=lambda one: one["name"])}
     specs = {name: digest(service["template"]) for name, service in services.items()}
@@ -111,6 +117,7 @@ def _world(
     return World(
         fleet=fleet,
         compiled=compiled,
+        held=canaries.blocked,
         observations=observations,
         moving=moving,
         homes=own,
@@ -146,7 +153,11 @@ def _members(world: World, changes: list[Change]) -> list[dict[str, str]]:
 
     [{service, stack, node, ip}]; unknown tasks are without stack.
     """
-    there = [{key: c[key] for key in ("service", "stack", "node", "ip")} for c in world.containers if c["ip"]]
+    there = [
+        {**{key: c[key] for key in ("stack", "node", "ip")}, "service": canary.of(c["service"], world.services)}
+        for c in world.containers
+        if c["ip"]
+    ]
     away = [{key: task[key] for key in ("service", "node", "ip")} for task in world.away]
     new = [
         {**{key: change[key] for key in ("service", "node", "ip")}, "stack": world.services[change["service"]]["stack"]}
@@ -178,6 +189,7 @@ def _blocked(world: World) -> dict[str, Problem]:
     apart = {service: problem for (service, _slot), problem in sorted(world.split.items())}
     return {
         **apart,
+        **world.held,
         **blocked_by_volumes(world.services.values(), world.observations, unknown, recreate, world.moving),
     }
 
@@ -189,7 +201,7 @@ def asked_of(
     options: Mapping[str, Any] | None = None,
 ) -> tuple[Question, dict[str, str]]:
     """What plan() asks of the scheduler, and {service: why it is blocked}. Arguments as those of plan()."""
-    world = _world(fleet, compiled, observations, options or {})
+    world = _world(fleet, canary.settle(compiled, observations, options or {}), observations, options or {})
     blocked = _blocked(world)
     return _question(world, blocked), {name: str(problem.reason) for name, problem in blocked.items()}
 

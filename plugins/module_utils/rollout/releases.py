@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import Any, Callable, NamedTuple
 
 from ..canonical import digest, dumps
@@ -44,8 +44,11 @@ def records(plan: Mapping[str, Any], run: str, content: Content) -> list[Record]
     content(digest, entry of the plan's files) gives a config's bytes, None if they are not what was deployed any more.
     """
     stacks: dict[str, list[dict[str, Any]]] = {}
-    for service in plan["services"].values():
-        stacks.setdefault(service["stack"], []).append(_as_written(service))
+    unknown = {name for name, one in (plan.get("canaries") or {}).items() if one.get("known") is False}
+    untold = {plan["services"][name]["stack"] for name in unknown}  # nobody can say what runs of these
+    for service in without_canaries(plan["services"].values()):
+        if service["stack"] not in untold:
+            stacks.setdefault(service["stack"], []).append(_as_written(service))
     made = []
     for stack, services in sorted(stacks.items()):
         used = {key for one in services for key in _configs(one)}
@@ -63,6 +66,18 @@ def records(plan: Mapping[str, Any], run: str, content: Content) -> list[Record]
             }
         )
     return made
+
+
+def without_canaries(services: Iterable[Service]) -> list[dict[str, Any]]:
+    """Services without canaries, and without what lets those in: they are no part of a release."""
+    listed = list(services)
+    canaries = {one["name"] for one in listed if one.get("canary")}
+    return [_apart(one, canaries) for one in listed if one["name"] not in canaries]
+
+
+def _apart(service: Service, canaries: Container[str]) -> dict[str, Any]:
+    allow = [entry for entry in service.get("allow") or () if entry["from"] not in canaries]
+    return {**service, "allow": allow} if len(allow) < len(service.get("allow") or ()) else dict(service)
 
 
 def _configs(service: Service) -> set[str]:
@@ -216,7 +231,7 @@ def restored(read: Iterable[Record], target: Record, present: Mapping[str, Any])
     """
     newest = {record["stack"]: record for record in sorted(read, key=lambda one: str(one["at"]))}
     stack = target["stack"]
-    secret = _Secrets(present)
+    secret = Secrets(present)
     services, files, problems = [], dict(present["files"]), []
     for name, record in sorted({**newest, stack: target}.items()):
         files.update(record["files"])
@@ -241,10 +256,11 @@ def _going_back(target: Record) -> list[dict[str, Any]]:
     return [{**one, "forward": one["update"], "update": one["rollback"]} for one in target["services"]]
 
 
-class _Secrets:
+class Secrets:
     """Secrets of the present stack files: values are never kept, so a restored service gets what is there now."""
 
     def __init__(self, present: Mapping[str, Any]) -> None:
+        """Take the stacks as their files are now."""
         self.files = present["files"]
         self.digests = {
             (service["stack"], entry["name"]): _digest_of(service, entry)

@@ -10,14 +10,18 @@ from typing import Any
 from ..canonical import digest
 from ..errors import Problem, show
 from ..fleet import completed, owned, ready, unknown_tasks
+from . import canary
 
 VIEWS = ("services", "network")
 
 
 def status(
-    fleet: Mapping[str, Any], services: Iterable[Mapping[str, Any]], observations: Mapping[str, Mapping[str, Any]]
+    fleet: Mapping[str, Any],
+    services: Iterable[Mapping[str, Any]],
+    observations: Mapping[str, Mapping[str, Any]],
+    canaries: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> dict[str, Any]:
-    """The fleet's status, JSON-able and sorted.
+    """The fleet's status, JSON-able and sorted. canaries: canary.Canaries.found, noted at the services that hold them.
 
     {schema, fleet, services: {name: {want, running, healthy, nodes, image, notes, tasks: [{slot, node, name, state,
     health, ip, current}]}}, nodes: {name: {state: ok|unknown, address, availability, cpus, memory, containers,
@@ -29,11 +33,18 @@ def status(
     return {
         "schema": 1,
         "fleet": fleet["name"],
-        "services": {name: _service(wanted[name], containers, away, fleet) for name in sorted(wanted)},
+        "services": {
+            name: _noted(_service(wanted[name], containers, away), (canaries or {}).get(name))
+            for name in sorted(wanted)
+        },
         "nodes": {node["name"]: _node(node, observations.get(node["name"])) for node in fleet["nodes"]},
         "unwanted": [container["name"] for container in containers if container["service"] not in wanted],
         "locks": {name: seen["lock"]["holder"] for name, seen in sorted(observations.items()) if seen.get("lock")},
     }
+
+
+def _noted(entry: dict[str, Any], held: Mapping[str, Any] | None) -> dict[str, Any]:
+    return {**entry, "notes": [*entry["notes"], canary.words(held)]} if held else entry
 
 
 def view_problems(view: Any) -> list[Problem]:
@@ -47,7 +58,6 @@ def _service(
     service: Mapping[str, Any],
     containers: list[dict[str, Any]],
     away: list[dict[str, Any]],
-    fleet: Mapping[str, Any],
 ) -> dict[str, Any]:
     mine = [container for container in containers if container["service"] == service["name"]]
     lost = [task for task in away if task["service"] == service["name"]]

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..network import reach
+from . import canary
 from .changes import STARTERS
 from .gate import outcome
 
@@ -63,6 +64,7 @@ def plan_lines(plan: Mapping[str, Any]) -> list[str]:
     lines += [f"  ? {node}  did not answer: unknown, nothing of it is moved or removed" for node in plan["unknown"]]
     lines += [change_line(change) for change in plan["changes"]]
     lines += _reach_lines(plan)
+    lines += [safe(line) for line in canary.lines(plan.get("canaries") or {})]
     lines += _wave_lines(plan)
     lines += [f"  warning: {safe(text)}" for text in plan["warnings"]]
     return [*lines, summary_line(plan)]

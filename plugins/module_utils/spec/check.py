@@ -11,6 +11,7 @@ from typing import Any
 from ..errors import Problem, show
 from ..secrets import sops, usable
 from . import allow, check_container, check_deploy, check_rights, fixed
+from .canary import check_canaries
 from .check_rights import host_network
 from .depending import check_dependencies
 from .findings import Findings
@@ -47,6 +48,7 @@ def check(normal: Mapping[str, Any]) -> list[Problem]:
     fixed.check(findings, normal)
     check_dependencies(findings, services)
     check_rolling(findings, services)
+    check_canaries(findings, services)
     _published(findings, {name: item for name, item in services.items() if not host_network(item, normal)})
     return findings.problems
 

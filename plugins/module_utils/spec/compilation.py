@@ -14,6 +14,7 @@ from .. import secrets
 from ..errors import SHOWN_CHARACTERS, Problem, raise_all, show
 from .allow import compile_allow
 from .bake import bakes, pinned
+from .canary import compile_canary
 from .check import NAME, check
 from .check_container import file_target
 from .check_rights import host_network
@@ -245,7 +246,7 @@ def _service(whole: _Whole, name: str) -> dict[str, Any]:
         "placement": _placement(stack, normal, stated),
         "reservations": _reservations((deploy.get("resources") or {}).get("reservations") or {}),
         "ports": published(stated, normal),
-        "update": {**compile_update(deploy.get("update_config") or {}, stated, tested), **(own.get("update") or {})},
+        "update": _update(deploy, own, stated, tested),
         "rollback": compile_update(deploy.get("rollback_config") or {}, stated, tested),
         "drain": seconds(own.get("drain"), DEFAULT_DRAIN),
         "depends_on": sorted({f"{stack}_{target}" for target in targets(stated, normal["services"])}),
@@ -264,6 +265,14 @@ def _service(whole: _Whole, name: str) -> dict[str, Any]:
         **({"endpoint_mode": "dnsrr"} if deploy.get("endpoint_mode") == "dnsrr" else {}),
         "template": template,
     }
+
+
+def _update(
+    deploy: Mapping[str, Any], own: Mapping[str, Any], stated: Mapping[str, Any], tested: bool
+) -> dict[str, Any]:
+    """How a new version replaces the old one: update_config, and over it what x-stowage says."""
+    base = compile_update(deploy.get("update_config") or {}, stated, tested)
+    return {**base, **(own.get("update") or {}), **compile_canary(own)}
 
 
 def _asked(own: Mapping[str, Any]) -> dict[str, Any]:

@@ -71,6 +71,13 @@ update | applied | section:services.*.x-stowage.update | unknown | unknown | ove
 update.parallelism | applied | number_or_percent | unknown | unknown | a number or 25% of the tasks at a time
 update.max_unavailable | applied | number_or_percent | unknown | unknown | so many may be away; binds stop-first
 update.min_available | applied | number_or_percent | unknown | unknown | so many stay; binds stop-first
+canary | applied | section:services.*.x-stowage.canary | unknown | unknown | a new version begins beside the old one
+canary.replicas | applied | number_or_percent | unknown | unknown | its tasks; as much as the weight if not stated
+canary.weight | applied | int? | unknown | unknown | percent of the requests, 0 to 100
+canary.match | applied | string | unknown | unknown | a Traefik rule: what matches goes to the canary
+canary.mirror | applied | section:services.*.x-stowage.canary.mirror | unknown | unknown | copies; the old tasks answer
+canary.mirror.percent | applied | int? | unknown | unknown | percent of the requests that are copied
+canary.hold | applied | duration? | unknown | unknown | promoted by itself after it; waits for a word if not stated
 before | applied | strings_or_one | unknown | unknown | jobs that run once per version before the stack rolls
 placement | applied | section:services.*.x-stowage.placement | unknown | unknown | see its keys
 placement.strategy | applied | string | unknown | unknown | spread, binpack or round_robin

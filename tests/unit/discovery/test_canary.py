@@ -226,3 +226,24 @@ def test_dead_canary_loses_no_request(start_shop, checked):
     shop.canary.shutdown()
     shop.canary.server_close()
     assert shop.count(60) == {"stable": 60}
+
+
+@pytest.mark.parametrize(
+    ("stated", "match", "reasons"),
+    [
+        (labels(), "", []),
+        (labels(), HEADER, []),
+        ({}, "", ["no HTTP router"]),
+        ({"traefik.enable": "true", "traefik.tcp.routers.t.rule": "HostSNI(`*`)"}, "", ["no HTTP router"]),
+        (labels(), "Header(`X-Canary`, `1", ["STW-CANARY"]),
+        (labels(), "Headers(`X-Canary`, `1`)", ["Header"]),
+        (labels(), "Header(`X-Canary`, `{{ env }}`)", ["templates"]),
+    ],
+)
+def test_mistakes_that_need_the_routes(make_service, stated, match, reasons):
+    """One problem each, before a host is touched."""
+    canary = {"replicas": 1, "weight": 20, "match": match, "mirror": None, "hold": None}
+    service = make_service(labels=stated, ports=[{"target": 80}], update={"canary": canary})
+    found = [str(one) for one in discovery.check([service], OPTIONS) if one.code == "STW-CANARY"]
+    assert len(found) == len(reasons)
+    assert all(reason in text for reason, text in zip(reasons, found, strict=True))

@@ -42,6 +42,7 @@ ARGUMENTS = {
     "explain": {"type": "raw"},
     "promote": {"type": "raw"},
     "abort": {"type": "raw"},
+    "retry": {"type": "raw"},
     "observation": {"type": "path"},
     "observation_to": {"type": "path"},
     "without": {"type": "raw"},
@@ -110,7 +111,9 @@ class ActionModule(ActionBase):
         compiled["warnings"] += certificates.warnings(task_vars, self._templar, fleet, compiled["services"])
         lists = ("assume_lost", "recreate_volumes", "prune_stacks")
         options: dict[str, Any] = {key: controller.names(args[key]) for key in lists}
-        options.update({key: controller.names(args[key]) for key in ("promote", "abort") if args[key] is not None})
+        options.update(
+            {key: controller.names(args[key]) for key in ("promote", "abort", "retry") if args[key] is not None}
+        )
         options["allow_unknown"] = controller.truth(args["allow_unknown"], "stowage_allow_unknown")
         options.update(asking.rebalance(args["rebalance"]))
         if args["saved"]:

@@ -59,6 +59,9 @@ options:
   abort:
     description: Services (list or comma-separated) whose canary shall go, and that stay what they are.
     type: raw
+  retry:
+    description: Services (list or comma-separated) whose canary was aborted, and shall begin again.
+    type: raw
   explain:
     description: Tasks (service.slot, or a service; list or comma-separated) whose placement shall be explained.
     type: raw

@@ -40,7 +40,7 @@ class Canaries(NamedTuple):
 
 
 def settle(compiled: Mapping[str, Any], observations: Observations, options: Mapping[str, Any]) -> Canaries:
-    """What is wanted, of each service with a canary the old and the new version. options: promote, abort [services].
+    """What is wanted, of each service with a canary the old and the new version. options: promote, abort, retry [services].
 
     Raises StowageError (STW-CANARY) for a promotion or an end of what is no canary, or does not serve.
     """
@@ -74,7 +74,9 @@ def _state(
     state = "held"
     if name in options.get("promote", ()):
         state = "promoted"
-    elif name in options.get("abort", ()) or spec in aborted(observations).get(name, ()):
+    elif name in options.get("abort", ()) or (
+        spec in aborted(observations).get(name, ()) and name not in options.get("retry", ())
+    ):
         state = "aborted"
     before = sorted({c["image"] for c in containers if c["service"] == name and c["state"] in ACTIVE_STATES})
     return {
@@ -109,7 +111,7 @@ def _asked_problems(
     options: Mapping[str, Any],
 ) -> list[Problem]:
     problems = []
-    for what in ("promote", "abort"):
+    for what in ("promote", "abort", "retry"):
         for name in sorted(set(options.get(what, ()))):
             reason, fix = _refused(what, name, services, found, containers)
             if reason:
@@ -131,13 +133,16 @@ def _refused(
     if name not in found:
         return "has no canary now", f"services with a canary now: {held}"
     mine = [c for c in containers if c["service"] == name + END and c["state"] in ACTIVE_STATES]
+    if what == "retry":
+        return "", ""
     if what == "abort":
         return ("", "") if mine else ("no canary of it runs", "take the change out of the stack file")
     serving = [c for c in mine if c["spec"] == found[name]["spec"] and ready(c)]
     wanted = found[name]["replicas"]
     if len(serving) < wanted:
         reason = f"{len(serving)} of {wanted} tasks of its canary run this version and are ready"
-        return reason, "deploy, and look at the canary before it is promoted"
+        fix = f"deploy (-e stowage_retry={name} if it was aborted), and look at the canary before it is promoted"
+        return reason, fix
     return "", ""
 
 
@@ -178,8 +183,14 @@ def beside(service: Service, one: Mapping[str, Any]) -> dict[str, Any]:
     """The Service of a canary: the new version, a few tasks, for requests through the ingress only."""
     dropped = ("vip", "aliases", "sources", "pre_roll", "must_end")
     made = {key: value for key, value in service.items() if key not in dropped}
+    own = service["name"]
+    near = [
+        {**one, "service": own + END} if one.get("service") == own else one
+        for one in service["placement"].get("affinities") or ()
+    ]
     return {
         **made,
+        "placement": {**service["placement"], **({"affinities": near} if near else {})},
         "name": service["name"] + END,
         "short": service["short"] + END,
         "replicas": one["replicas"],
@@ -239,7 +250,7 @@ def words(one: Mapping[str, Any]) -> str:
     if one["state"] == "promoted":
         return f"{versions} is promoted"
     if one["state"] == "aborted":
-        return f"{versions} was aborted, the old version stays; change the stack file"
+        return f"{versions} was aborted, the old version stays; deploy with stowage_retry, or change the stack file"
     shares = [f"{one['weight']} % of the requests"] if one["weight"] else []
     shares += [f"what matches {one['match']}"] if one["match"] else []
     shares += [f"copies of {one['mirror']} %"] if one["mirror"] else []

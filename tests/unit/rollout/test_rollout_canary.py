@@ -58,6 +58,12 @@ def refused(fleet, *services, **options):
     return [(problem.code, problem.place, problem.reason) for problem in caught.value.problems]
 
 
+def refused_whole(fleet, *services, **options):
+    with pytest.raises(StowageError) as caught:
+        fleet.plan(compiled(*services), **options)
+    return [problem.as_dict() for problem in caught.value.problems]
+
+
 def test_the_first_deploy_has_no_canary(fleet):
     assert fleet.images("shop_web") == ["app:1"] * 4
     assert "canaries" not in fleet.plan(compiled(web("app:1")))
@@ -122,6 +128,26 @@ def test_one_that_was_aborted_does_not_come_again_by_itself(fleet):
     made = fleet.deploy(web("app:3"))
     assert fleet.images("shop_web-canary") == ["app:3"]
     assert made["aborted"] == {}, "what is not wanted any more is forgotten"
+
+
+def test_an_aborted_one_is_tried_again_on_demand(fleet):
+    fleet.deploy(web("app:2"))
+    fleet.deploy(web("app:2"), abort=["shop_web"])
+    fleet.deploy(web("app:1"))
+    assert fleet.images("shop_web-canary") == []
+    assert "stowage_retry=shop_web" in str(refused_whole(fleet, web("app:2"), promote=["shop_web"]))
+    made = fleet.deploy(web("app:2"), retry=["shop_web"])
+    assert (fleet.images("shop_web-canary"), made["aborted"]) == (["app:2"], {})
+    assert fleet.plan(compiled(web("app:2")))["steps"] == []
+
+
+def test_what_keeps_a_service_s_tasks_apart_keeps_its_canary_s_apart_and_not_from_the_old_ones():
+    rule = {"service": "shop_web", "domain": "node.hostname", "required": True, "anti": True, "weight": 0}
+    fleet = Remembering()
+    fleet.deploy(web("app:1", 3, placement={"affinities": [rule]}))
+    made = fleet.deploy(web("app:2", 3, placement={"affinities": [rule]}))
+    assert fleet.images("shop_web-canary") == ["app:2"]
+    assert made["services"]["shop_web-canary"]["placement"]["affinities"][0]["service"] == "shop_web-canary"
 
 
 def test_another_version_replaces_the_canary_and_the_old_one_ends_it(fleet):

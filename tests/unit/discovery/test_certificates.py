@@ -60,7 +60,7 @@ def test_a_key_of_ansible_vault_is_opened_in_memory(tmp_path, monkeypatch):
     key = path.read_text()
     path.write_bytes(VaultLib().encrypt(key, secret=secret))
     assert refusal(tmp_path, stated) == [("STW-SECRET", "secret stowage_certificates[0].key")]
-    monkeypatch.setattr(controller_side.vaulted, "_passwords", lambda _templar: [("default", secret)])
+    monkeypatch.setattr(controller_side.vaulted, "passwords", lambda _templar: [("default", secret)])
     assert inventory(tmp_path, stated)[0]["key"] == key
     assert path.read_bytes().startswith(b"$ANSIBLE_VAULT")
 

@@ -142,7 +142,7 @@ def test_an_aborted_one_is_tried_again_on_demand(fleet):
 
 
 def test_what_keeps_a_service_s_tasks_apart_keeps_its_canary_s_apart_and_not_from_the_old_ones():
-    rule = {"service": "shop_web", "domain": "node.hostname", "required": True, "anti": True, "weight": 0}
+    rule = {"service": "shop_web", "domain": "node.hostname", "required": True, "anti": True}
     fleet = Remembering()
     fleet.deploy(web("app:1", 3, placement={"affinities": [rule]}))
     made = fleet.deploy(web("app:2", 3, placement={"affinities": [rule]}))

@@ -40,9 +40,10 @@ class Canaries(NamedTuple):
 
 
 def settle(compiled: Mapping[str, Any], observations: Observations, options: Mapping[str, Any]) -> Canaries:
-    """What is wanted, of each service with a canary the old and the new version. options: promote, abort, retry [services].
+    """What is wanted, of each service with a canary the old and the new version.
 
-    Raises StowageError (STW-CANARY) for a promotion or an end of what is no canary, or does not serve.
+    options: promote, abort, retry [services]. Raises StowageError (STW-CANARY) for a promotion or an end of what is no
+    canary, or does not serve.
     """
     services = {service["name"]: service for service in compiled["services"]}
     containers = owned(observations)

@@ -99,10 +99,11 @@ def aborted(observations: Observations) -> dict[str, set[str]]:
     return found
 
 
-def to_remember(found: Mapping[str, Mapping[str, Any]], observations: Observations) -> dict[str, Any]:
-    """{aborted: {service: spec}} that hosts shall remember instead of what they do; {} if there is nothing to tell."""
+def planned(found: Mapping[str, Mapping[str, Any]], observations: Observations) -> dict[str, Any]:
+    """What a plan has of canaries: {canaries, aborted: {service: spec} that hosts shall remember}, each only if so."""
     wanted = {name: one["spec"] for name, one in sorted(found.items()) if one["state"] == "aborted"}
-    return {"aborted": wanted} if wanted or aborted(observations) else {}
+    told = {"aborted": wanted} if wanted or aborted(observations) else {}
+    return {"canaries": found, **told} if found else told
 
 
 def _asked_problems(

@@ -40,8 +40,8 @@ class Remembering(FakeFleet):
         return sorted(self.running(name).values())
 
 
-def web(image, replicas=4, rule=RULE, **more):
-    return service("web", image=image, replicas=replicas, update={"canary": rule}, **more)
+def web(image, replicas=4, rule=None, **more):
+    return service("web", image=image, replicas=replicas, update={"canary": rule or RULE}, **more)
 
 
 @pytest.fixture

@@ -73,10 +73,10 @@ def observe(engine: Listing, fleet: str, root: str = "/") -> dict[str, Any]:
         "lock": current(paths),
         "busy": working or busy(paths),
     }
-    applied, waiting = live.applied(paths), {records.name_of(entry) for entry in own if sets.lacks(paths, entry)}
+    applied, waiting = live.applied(paths), {records.name_of(entry): sets.lacks(paths, entry) for entry in own}
     for container in observation["containers"]:
         container.update({"live": applied[container["name"]]} if container["name"] in applied else {})
-        container.update({"lacks": "secrets"} if container["name"] in waiting else {})
+        container.update({"lacks": waiting[container["name"]]} if waiting.get(container["name"]) else {})
     ended = releases.aborted(paths)
     observation.update({"aborted": ended} if ended else {})
     observation["objects"] = records.objects(observation, fleet)

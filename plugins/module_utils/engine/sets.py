@@ -83,11 +83,17 @@ def prune(paths: Paths, mounted: Iterable[str], names: Iterable[str], check: boo
     return bool(surplus or idle)
 
 
-def lacks(paths: Paths, entry: Mapping[str, Any]) -> bool:
-    """True if a listed container mounts secrets that are not on this host now."""
+def lacks(paths: Paths, entry: Mapping[str, Any]) -> str:
+    """What a listed container lacks to start: "" nothing, "secrets" that are not on this host now, or "place".
+
+    "place": it mounts them from where no delivery puts any (a container of an older version), so it can never start.
+    """
     sources = [str(mount.get("Source") or "") for mount in entry.get("Mounts") or []]
     own = [source for source in sources if source.startswith(f"{ROOT}/")]
-    return any(not os.path.exists(os.path.join(paths.root, source.lstrip("/"))) for source in own)
+    absent = [source for source in own if not os.path.exists(os.path.join(paths.root, source.lstrip("/")))]
+    if any(source[len(ROOT) + 1 :].split("/")[0] not in (SETS, LIVE) for source in absent):
+        return "place"
+    return "secrets" if absent else ""
 
 
 def _put(paths: Paths, one: Mapping[str, Any], key: str, stale: bool) -> Problem | None:

@@ -63,8 +63,9 @@ def _same(base: Change, service: Mapping[str, Any], holder: Mapping[str, Any]) -
     """The holder is what is wanted and where: keep it, put it back, wait for it, or replace it when unhealthy."""
     if completed(holder, service):
         return None
-    if holder["state"] == "running" and holder["health"] == "unhealthy":
-        return {**base, "change": "replace", "reason": "it is unhealthy", "replaces": _leaving(holder)}
+    worn = _worn(holder)
+    if worn:
+        return {**base, "change": "replace", "reason": worn, "replaces": _leaving(holder)}
     reload = _reload(base, service, holder)
     if reload or (holder["state"] == "running" and holder["health"] in ("none", "healthy")):
         return reload
@@ -76,6 +77,13 @@ def _same(base: Change, service: Mapping[str, Any], holder: Mapping[str, Any]) -
     ended = f" ({holder['exit_code']})" if holder["state"] == "exited" else ""
     why = f"waits for its {holder['lacks']}" if holder.get("lacks") else "should run"
     return {**kept, "change": "start", "reason": f"it is {holder['state']}{ended} and {why}"}
+
+
+def _worn(holder: Mapping[str, Any]) -> str:
+    """Why a container is replaced although it is the right one at the right place; "" if it need not be."""
+    if holder["state"] == "running" and holder["health"] == "unhealthy":
+        return "it is unhealthy"
+    return f"it is {holder['state']}, and its secrets have no place any more" if _spent(holder) else ""
 
 
 def _reload(base: Change, service: Mapping[str, Any], holder: Mapping[str, Any]) -> Change | None:
@@ -101,7 +109,12 @@ def _kinds(service: Mapping[str, Any]) -> str:
 
 def _startable(found: list[dict[str, Any]], spec: str, node: str) -> dict[str, Any] | None:
     """A leftover of an interrupted run that is just what is wanted."""
-    return next((c for c in found if c["spec"] == spec and c["node"] == node and c["ip"]), None)
+    return next((c for c in found if c["spec"] == spec and c["node"] == node and c["ip"] and not _spent(c)), None)
+
+
+def _spent(container: Mapping[str, Any]) -> bool:
+    """Whether a container can never start again: where it looks for its secrets, no delivery puts any."""
+    return container["state"] not in ACTIVE_STATES and container.get("lacks") == "place"
 
 
 def _reuse(container: Mapping[str, Any] | None) -> Change:

@@ -68,7 +68,7 @@ def _service(
     old = sum(1 for container in running if container["spec"] != spec)
     if old:
         notes.append(f"{old} of an older version")
-    waiting = sum(1 for container in mine if container.get("lacks") and container["state"] != "running")
+    waiting = sum(1 for container in mine if container.get("lacks") == "secrets" and container["state"] != "running")
     if waiting:
         notes.append(f"{waiting} waiting for secrets: deploy delivers them")
     if done:

@@ -140,6 +140,19 @@ def test_a_container_without_its_secrets_is_told(ours, task):
     assert ours.observe()["containers"][0]["lacks"] == "secrets"
 
 
+@pytest.mark.parametrize(
+    ("source", "word"),
+    [
+        ("/run/stowage/secrets/sets/shop_web/abc/dir", "secrets"),
+        ("/run/stowage/secrets/live/shop_web.1.abc/dir", "secrets"),
+        ("/run/stowage/secrets/0123abcd", "place"),
+        ("/srv/other", ""),
+    ],
+)
+def test_secrets_that_no_delivery_brings_back_have_no_place(ours, source, word):
+    assert sets.lacks(ours.paths, {"Mounts": [{"Source": source}]}) == word
+
+
 def test_a_packed_set_is_the_same_again_and_nothing_else_is_taken():
     one = {"path": "sets/a/b", "files": [{"at": "dir/x", "uid": "1", "gid": "2", "mode": 256, "content": b"\n\x00{"}]}
     assert boot_secrets.unpack(boot_secrets.pack(one)) == one

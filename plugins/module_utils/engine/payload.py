@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..network.blocks import fixed_network
-from . import live, secret_sets
+from . import live, secret_sets, shim
 from .labels import task_labels, tool_labels
 from .payload_host import host_keys
 from .records import NETWORK
@@ -38,7 +38,7 @@ def container(template: Template, task: Task, context: Mapping[str, Any]) -> dic
     """{name, body}: the container of one task.
 
     template: a Service's. task: name, stack, service, slot, node, ip, spec. context: {fleet, domain, gateway: address
-    that answers DNS (may be ""), api: "1.41"}.
+    that answers DNS (may be ""), api: "1.41", image: the image's Config where the template has a shim}.
     """
     body: dict[str, Any] = {
         "Image": template["image"],
@@ -47,6 +47,7 @@ def container(template: Template, task: Task, context: Mapping[str, Any]) -> dic
     }
     body.update({api: template[key] for key, api in {**_TEXTS, **_FLAGS}.items() if template.get(key) is not None})
     body.update(_process(template, task, version(context["api"])))
+    body.update(shim.wrapped(template, body.get("Env", ()), context.get("image") or {}))
     exposed: dict[str, Any] = {_port_key(port): {} for port in template.get("ports", ())}
     if exposed:
         body["ExposedPorts"] = exposed
@@ -249,7 +250,7 @@ def _files(template: Template, task: Task) -> list[dict[str, Any]]:
         for wanted in files_of(template, task)
         if wanted["kind"] == "config"
     ]
-    return configs + secret_sets.mounts(secret_set(template, task))
+    return configs + secret_sets.mounts(secret_set(template, task)) + ([shim.mount()] if template.get("shim") else [])
 
 
 def secret_set(template: Template, task: Task) -> dict[str, Any] | None:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import Problem, StowageError, raise_all, show
-from . import host, lock, pulling
+from . import host, lock, pulling, shim, shim_host
 from .client import Engine, connect
 from .observe import observe
 
@@ -21,8 +21,9 @@ def prepare(engine: Engine, paths: host.Paths, request: Request, check: bool = F
 
     With `pulling` (see pulling.fetch) in the result some images are still on their way: call again.
     request: patience, run {id, holder, controller, ttl}, takeover, share {fleet, expect {object: digest}, images
-    [ref], policy {text, core}, require [{service, image, labels}]}.
-    Problems: STW-LOCKED, STW-STALE, STW-PULL, STW-IMAGE, STW-POLICY; after any of them this run holds no lease here.
+    [ref], policy {text, core}, require [{service, image, labels, shim}]}.
+    Problems: STW-LOCKED, STW-STALE, STW-PULL, STW-IMAGE, STW-SHIM, STW-POLICY; after any of them this run holds no
+    lease here.
     """
     share, run = request["share"], request["run"]
     try:
@@ -34,7 +35,7 @@ def prepare(engine: Engine, paths: host.Paths, request: Request, check: bool = F
         raise_all(fetched["problems"])
         if fetched["pulling"]:
             return {"changed": True, "tasks": [], **fetched}
-        raise_all(_unfit(engine, share.get("require") or (), check))
+        raise_all(_unfit(engine, share.get("require") or (), paths, check))
         changed = bool(fetched["pulled"])
         if share.get("policy"):
             changed = _police(share["policy"], paths.root, check) or changed
@@ -102,11 +103,12 @@ def _now(name: str, seen: Mapping[str, Any]) -> str:
     return ""
 
 
-def _unfit(engine: Engine, required: Any, check: bool) -> list[Problem]:
-    """A Problem for every image that lacks a label which its service asks for. Under check a missing one is let be."""
+def _unfit(engine: Engine, required: Any, paths: host.Paths, check: bool) -> list[Problem]:
+    """A Problem for every image that lacks what its service needs of it. Under check a missing one is let be."""
     problems = []
     for one in required:
         image = engine.image(one["image"])
+        problems += _unshimmed(one, image, paths) if "shim" in one else []
         if image is None and check:
             continue
         labels = ((image or {}).get("Config") or {}).get("Labels") or {}
@@ -116,4 +118,16 @@ def _unfit(engine: Engine, required: Any, check: bool) -> list[Problem]:
                 reason = f"image {one['image']}: label {show(name)} {told}, {show(wanted)} is required"
                 fix = "deploy this environment's image, or change require_labels"
                 problems.append(Problem("STW-IMAGE", f"service {one['service']}", reason, fix))
+    return problems
+
+
+def _unshimmed(one: Mapping[str, Any], image: Mapping[str, Any] | None, paths: host.Paths) -> list[Problem]:
+    """Why the shim cannot stand in front of a service's process here. one: an entry of `require`."""
+    place, problems = f"service {one['service']}", []
+    if not shim_host.is_there(paths.root):
+        fix = "run stowage.fleet.bootstrap on this host"
+        problems.append(Problem("STW-SHIM", place, "this host has no shim for its variables", fix))
+    if image is not None and not any(shim.words(one["shim"], image.get("Config") or {})):
+        reason = f"image {one['image']} has neither entrypoint nor command: nothing to run after the shim"
+        problems.append(Problem("STW-SHIM", place, reason, "state entrypoint or command"))
     return problems

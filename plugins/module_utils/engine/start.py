@@ -198,7 +198,8 @@ def _creator(engine: Engine, paths: host.Paths, share: Share) -> Callable[[Attem
         old = payload_host.too_old(attempt.template, payload.version(context["api"]))
         if old:
             raise EngineError(f"{old}, this host has API {context['api']}")
-        made = payload.container(attempt.template, attempt.task, context)
+        known = engine.image(attempt.template["image"]) if attempt.template.get("shim") else None
+        made = payload.container(attempt.template, attempt.task, {**context, "image": (known or {}).get("Config")})
         try:
             engine.create(made["name"], made["body"])
         except EngineError as error:

@@ -18,7 +18,7 @@ from . import canary
 from .addresses import Addresses
 from .changes import STARTERS, Change, Wanted, leaving_changes, name_changes, wanted_change
 from .placing import Question, answer, held_entries, question
-from .steps import Step, endpoints_step, number, required_labels, steps
+from .steps import Step, endpoints_step, number, required_of_images, steps
 from .vips import vip_warnings, with_vips
 from .waves import waves
 
@@ -311,7 +311,7 @@ def _steps(world: World, changes: list[Change], wanted: Mapping[str, int], endpo
         return []
     touched = sorted({node for step in found for node in step["hosts"]})
     images = _images(found)
-    required = required_labels(found, world.services)
+    required = required_of_images(found, world.services)
     hosts = {
         node: {"images": images.get(node, []), **({"require": required[node]} if node in required else {})}
         for node in touched

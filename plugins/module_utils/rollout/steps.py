@@ -104,18 +104,23 @@ def _wave_steps(
     return result
 
 
-def required_labels(
+def required_of_images(
     found: Iterable[Step], services: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, list[dict[str, Any]]]:
-    """{node: [{service, image, labels}]}: which labels the images of what starts there must have."""
+    """{node: [{service, image, labels, shim}]}: what the images of what starts there must have.
+
+    shim: {entrypoint, command} as far as they are stated; only for services with a shim.
+    """
     made: dict[str, dict[str, dict[str, Any]]] = {}
     for step in found:
         for node, share in step["hosts"].items() if step["phase"] == "start" else ():
             for name in sorted({task["service"] for task in share["tasks"]}):
-                labels = services[name].get("require_labels")
-                if labels:
-                    image = services[name]["template"]["image"]
-                    made.setdefault(node, {})[name] = {"service": name, "image": image, "labels": labels}
+                labels, template = services[name].get("require_labels") or {}, services[name]["template"]
+                stated = {key: template[key] for key in ("entrypoint", "command") if template.get(key) is not None}
+                needs = {"shim": stated} if template.get("shim") else {}
+                if labels or needs:
+                    one = {"service": name, "image": template["image"], "labels": labels}
+                    made.setdefault(node, {})[name] = {**one, **needs}
     return {node: [named[name] for name in sorted(named)] for node, named in made.items()}
 
 

@@ -19,6 +19,7 @@ from .keys import nearest
 from .placement import check_placement
 from .ports import is_range, span
 from .rolling import check_rolling
+from .shim import check_shim
 
 NAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?")
 _OBJECT = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}")
@@ -39,6 +40,7 @@ def check(normal: Mapping[str, Any]) -> list[Problem]:
         check_container.check(findings, name, service)
         check_rights.check(findings, name, service, normal)
         check_deploy.check(findings, name, service)
+        check_shim(findings, name, service)
         check_placement(findings, name, service, services)
         allow.check_allow(findings, name, normal)
         _references(findings, normal, name, service)

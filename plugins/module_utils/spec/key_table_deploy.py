@@ -61,6 +61,7 @@ ready_timeout | applied | duration? | unknown | unknown | time a new container m
 observe_for | applied | duration? | unknown | unknown | time a new container is watched after it became ready
 health | applied | section:services.*.x-stowage.health | unknown | unknown | what the host asks its containers
 on_change | applied | on_change | unknown | unknown | restart, signal:HUP or none: see configuration.md
+secret_env | applied | labels | unknown | unknown | variable: secret of the service; not in docker inspect
 bake | applied | section:services.*.x-stowage.bake | unknown | unknown | an image with configuration inside
 bake.from | applied | string | unknown | unknown | the image that it is made from, by version or digest
 bake.files | applied | labels | unknown | unknown | path in the image: file on the controller

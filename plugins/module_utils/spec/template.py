@@ -10,6 +10,7 @@ from typing import Any
 from .check_rights import host_network
 from .fixed import fixed_address
 from .ports import span
+from .shim import compile_shim
 from .units import parse_cpus, parse_size, seconds
 
 # Taken over as they stand, when stated.
@@ -47,6 +48,7 @@ def container_template(
         "cgroup": service.get("cgroup") or service.get("cgroupns_mode"),
         "gpus": [*service.get("gpus", ()), *(resources.get("reservations") or {}).get("devices", ())],
         "network_mode": "host" if host_network(service, normal) else "",
+        **compile_shim(service),
     }
     made.update({key: value for key, value in optional.items() if value})
     if "shm_size" in service:

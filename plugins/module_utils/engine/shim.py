@@ -1,0 +1,106 @@
+# Copyright: Stowage contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The shim: a script in front of a container's entrypoint, run by a static busybox that is mounted with it.
+
+It makes variables of secret files (x-stowage.secret_env), then becomes the process that the image or the stack file
+names. Nothing of it has to be in the image. Pure: no Engine, no files.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+SOURCE = "/usr/local/lib/stowage/shim"
+TARGET = "/.stowage"
+PROGRAM, SCRIPT = "busybox", "run"
+IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+# Names of ours begin with stowage_: whatever else stands here would be seen by, or hidden from, the process.
+# busybox's shell and its env prefer their own applets to the image's programs, so PATH is searched here.
+TEXT = f"""# Written by stowage.fleet.shim. usage: run [-e NAME=FILE]... -- COUNT [NAME=VALUE]... COMMAND [ARGUMENT]...
+# Exports the content of each FILE, without line ends at its end, as NAME, and becomes COMMAND. COUNT variables follow
+# whose names a shell cannot hold. Exit code 78: a FILE cannot be read; 127: COMMAND is not in PATH.
+stowage_box={TARGET}/{PROGRAM}
+unset SHLVL PWD OLDPWD
+while [ "$1" = -e ]; do
+    if [ ! -r "${{2#*=}}" ]; then
+        echo "stowage: user $($stowage_box id -u) cannot read ${{2#*=}} for the variable ${{2%%=*}}" >&2
+        exit 78
+    fi
+    export "${{2%%=*}}=$($stowage_box cat "${{2#*=}}")"
+    shift 2
+done
+stowage_odd=$2
+shift 2
+eval "stowage_name=\\${{$((stowage_odd + 1))}}"
+stowage_path=
+case $stowage_name in
+*/*) stowage_path=$stowage_name ;;
+*)
+    IFS=:
+    for stowage_folder in $PATH; do
+        stowage_path=${{stowage_folder:-.}}/$stowage_name
+        [ -f "$stowage_path" ] && [ -x "$stowage_path" ] && break
+        stowage_path=
+    done
+    unset IFS
+    ;;
+esac
+if [ -z "$stowage_path" ]; then
+    echo "stowage: $stowage_name is not in PATH ($PATH)" >&2
+    exit 127
+fi
+if [ "$stowage_odd" = 0 ]; then
+    shift
+    exec -a "$stowage_name" "$stowage_path" "$@"
+fi
+stowage_at=0
+for stowage_word in "$@"; do
+    [ "$stowage_at" = 0 ] && set --
+    [ "$stowage_at" = "$stowage_odd" ] && stowage_word=$stowage_path
+    set -- "$@" "$stowage_word"
+    stowage_at=$((stowage_at + 1))
+done
+exec $stowage_box env "$@"
+"""
+
+
+def wrapped(template: Mapping[str, Any], variables: Iterable[str], image: Mapping[str, Any]) -> dict[str, list[str]]:
+    """{Entrypoint, Cmd} of a container whose template has a shim; {} without.
+
+    variables: the body's Env. image: the image's Config, {} if it is not known. The Engine drops the image's command
+    where an entrypoint is given, so both are stated anew.
+    """
+    asked = template.get("shim")
+    if not asked:
+        return {}
+    entry, command = words(template, image)
+    options = [word for name, path in sorted(asked["env"].items()) for word in ("-e", f"{name}={path}")]
+    given = [*(image.get("Env") or ()), *variables]
+    odd = {
+        name: value for name, _equals, value in (one.partition("=") for one in given) if not IDENTIFIER.fullmatch(name)
+    }
+    dropped = {one for one in variables if "=" not in one}
+    kept = [f"{name}={value}" for name, value in sorted(odd.items()) if name not in dropped]
+    front = [f"{TARGET}/{PROGRAM}", "sh", f"{TARGET}/{SCRIPT}", *options, "--", str(len(kept)), *kept]
+    return {"Entrypoint": [*front, *entry], "Cmd": command}
+
+
+def words(template: Mapping[str, Any], image: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """(entrypoint, command) that run without a shim: a stated entrypoint takes the image's command away."""
+    entry, command = template.get("entrypoint"), template.get("command")
+    if command is None:
+        command = [] if entry is not None else image.get("Cmd")
+    return list((image.get("Entrypoint") if entry is None else entry) or ()), list(command or ())
+
+
+def mount() -> dict[str, Any]:
+    """The mount of the shim, as POST /containers/create takes it."""
+    return {
+        "Type": "bind",
+        "Source": SOURCE,
+        "Target": TARGET,
+        "ReadOnly": True,
+        "BindOptions": {"Propagation": "rprivate"},
+    }

@@ -31,6 +31,7 @@ services:
     deploy:
       replicas: 3
       update_config: {parallelism: 1, order: start-first, failure_action: rollback}
+    x-stowage: {secret_env: {GIVEN: given}}
   live:
     image: stowage/app:1.0
     stop_grace_period: 1s
@@ -220,4 +221,7 @@ def test_canaries_are_in_memory_and_in_the_process_and_nowhere_else(fleet, nest,
         read = f"cat {' '.join(f'/run/secrets/{name}' for name in NAMES)}"
         text = fleet.shell(container["node"], f"docker exec {container['name']} {read}")
         assert text == "".join(made[name].value for name in NAMES)
+        process = f"docker inspect -f '{{{{.State.Pid}}}}' {container['name']}"
+        variables = fleet.shell(container["node"], f"tr '\\0' '\\n' < /proc/$({process})/environ")
+        assert f"GIVEN={made['given'].value}" in variables.splitlines()
     assert not re.search("|".join(patterns), json.dumps(fleet.containers(everything=True)))

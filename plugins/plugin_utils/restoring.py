@@ -33,7 +33,8 @@ def wanted(
     for line in rollout.release_lines(kept[args["rollback"]], target["release"]):
         display.display(line)
     display.display("  the stack files are as they were: the next deploy goes by them again")
-    return rollout.restored(read.values(), target, _present(fleet, task_vars, templar, session))
+    present = _present(fleet, task_vars, templar, session)
+    return rollout.restored(read.values(), target, present, rollout.canary.beside_now(observations))
 
 
 def _records(fleet: Mapping[str, Any], task_vars: Mapping[str, Any], register: str) -> dict[str, Any]:

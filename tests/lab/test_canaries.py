@@ -122,3 +122,38 @@ def test_blue_and_green_and_a_time_to_hold(serving, capsys):
     assert "the canary of shop_web holds for 5 s" in run.text
     assert (images(fleet), images(fleet, "shop_web-canary")) == ({"1.1"}, set())
     assert fleet.deploy().ok().changed == 0
+
+
+BLOG = "services: {{web: {{image: 'stowage/app:{version}', x-stowage: {{drain: 1s}}}}}}"
+
+
+def test_a_rollback_of_another_stack_leaves_the_canary(serving):
+    fleet = serving
+    inventory = fleet.directory / "group_vars/all/two.yml"
+    inventory.write_text(json.dumps({"stowage_stacks": {"shop": "stacks/shop.yml", "blog": "stacks/blog.yml"}}))
+    try:
+        for version in ("1.0", "1.1"):
+            fleet.stack(BLOG.format(version=version), "blog")
+            fleet.deploy().ok()
+        fleet.stack(stack("1.1"))
+        fleet.deploy().ok()
+        before = {container["id"] for container in fleet.containers("shop_web-canary")}
+        assert len(before) == 1
+        fleet.play("rollback", "-e", "stack=blog").ok()
+        assert images(fleet, "blog_web") == {"1.0"}
+        assert {container["id"] for container in fleet.containers("shop_web-canary")} == before
+        assert images(fleet) == {"1.0"}
+        assert set(asked(fleet, 20, **{"X-Canary": "1"})) == {"1.1"}
+    finally:
+        inventory.unlink()
+        fleet.stack(None, "blog")
+
+
+def test_a_version_with_another_traefik_service_is_no_canary(serving):
+    fleet = serving
+    fleet.stack(stack("1.1").replace("http.services.shop.", "http.services.other."))
+    run = fleet.deploy()
+    assert run.rc != 0
+    assert "STW-CANARY" in run.text
+    assert "it would get none" in run.text
+    assert (images(fleet), images(fleet, "shop_web-canary")) == ({"1.0"}, set())

@@ -14,7 +14,7 @@ import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from ..errors import Problem
+from ..errors import Problem, show
 from .convert import Task, convert, is_enabled
 from .defaults import complete_http
 from .rules import Mistake, check_rule
@@ -52,6 +52,26 @@ def check_stated(service: Service, options: Mapping[str, Any]) -> list[Problem]:
         if mistake:
             problems.append(Problem("STW-CANARY", f"{where}.match", mistake.reason, mistake.fix))
     return problems
+
+
+def without_requests(before: Service, now: Service) -> Problem | None:
+    """STW-CANARY if the new version's labels name none of the Traefik services that the old one's routes lead to."""
+    old, new = _named(before), _named(now)
+    if not old or old & new:
+        return None
+    reason = f"its labels speak of Traefik service {_listed(new)}, and requests go to {_listed(old)}: it would get none"
+    fix = "keep the names of Traefik services, or take canary away for this change"
+    return Problem("STW-CANARY", f"{now['name']} x-stowage.canary", reason, fix)
+
+
+def _named(service: Service) -> set[str]:
+    """The HTTP services of Traefik that a Service's labels define."""
+    unheard: list[Problem] = []  # labels are judged where routes are made
+    return {item.name for item in convert(service, [], {}, unheard) if item[:2] == ("http", "services")}
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(show(name) for name in sorted(names)) or "none"
 
 
 def add_canary(

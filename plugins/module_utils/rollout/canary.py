@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from ..canonical import digest
+from ..discovery.canary import without_requests
 from ..errors import Problem, raise_all, show
 from ..fleet import owned, ready
 from ..fleet.observed import ACTIVE_STATES
@@ -52,7 +53,7 @@ def settle(compiled: Mapping[str, Any], observations: Observations, options: Map
         if _holds(service, containers):
             found[name] = _state(service, containers, observations, options)
     raise_all(_asked_problems(services, found, containers, options))
-    raise_all(_taken(services, found))
+    raise_all(_taken(services, found) + _unreached(services, found, observations))
     return _wanted(compiled, services, found, observations)
 
 
@@ -96,6 +97,15 @@ def aborted(observations: Observations) -> dict[str, set[str]]:
     for seen in observations.values():
         for name, spec in (seen.get("aborted") or {}).items():
             found.setdefault(str(name), set()).add(str(spec))
+    return found
+
+
+def beside_now(observations: Observations) -> dict[str, set[str]]:
+    """{service: specs of its canary that run}."""
+    found: dict[str, set[str]] = {}
+    for container in owned(observations):
+        if container["service"].endswith(END) and container["state"] in ACTIVE_STATES:
+            found.setdefault(container["service"][: -len(END)], set()).add(container["spec"])
     return found
 
 
@@ -154,6 +164,15 @@ def _taken(services: Mapping[str, Service], found: Iterable[str]) -> list[Proble
         for name in found
         if name + END in services
     ]
+
+
+def _unreached(
+    services: Mapping[str, Service], found: Mapping[str, Mapping[str, Any]], observations: Observations
+) -> list[Problem]:
+    """A Problem for each canary whose version is known by other names in Traefik's file than the one that serves."""
+    held = {name: _before(services[name], observations) for name, one in found.items() if one["state"] == "held"}
+    judged = (without_requests(before["service"], services[name]) for name, before in held.items() if before)
+    return [problem for problem in judged if problem]
 
 
 def _wanted(

@@ -222,20 +222,24 @@ def _runs(record: Record, observations: Mapping[str, Mapping[str, Any]]) -> bool
     return running == {(one["name"], digest(one["template"])) for one in lasting}
 
 
-def restored(read: Iterable[Record], target: Record, present: Mapping[str, Any]) -> dict[str, Any]:
+def restored(
+    read: Iterable[Record], target: Record, present: Mapping[str, Any], canaries: Mapping[str, Container[str]]
+) -> dict[str, Any]:
     """What is wanted when `target` shall run again: compiled stacks, in the shape that plan() takes.
 
-    read: the newest Record of every stack. present: the stacks as their files are now. Other stacks stay what they
-    were deployed as, whatever their files say by now; those without a record are taken from their files. Secrets have
-    their present values. Raises StowageError STW-RELEASE.
+    read: the newest Record of every stack. present: the stacks as their files are now. canaries: {service: specs of its
+    canary that run}. Other stacks stay what they were deployed as, whatever their files say by now, with the canaries
+    that run; those without a record are taken from their files. Secrets have their present values. Raises StowageError
+    STW-RELEASE.
     """
     newest = {record["stack"]: record for record in sorted(read, key=lambda one: str(one["at"]))}
     stack = target["stack"]
     secret = Secrets(present)
     services, files, problems = [], dict(present["files"]), []
+    held = {one["name"]: one for one in present["services"] if _has_canary(one, canaries)}
     for name, record in sorted({**newest, stack: target}.items()):
         files.update(record["files"])
-        wanted = _going_back(record) if name == stack else record["services"]
+        wanted = _going_back(record) if name == stack else [held.get(one["name"], one) for one in record["services"]]
         for service in wanted:
             made, missing = secret.renewed(service, files) if name == stack else secret.named(service, files)
             services.append(made)
@@ -249,6 +253,11 @@ def restored(read: Iterable[Record], target: Record, present: Mapping[str, Any])
         "warnings": [],
         "stacks": sorted(recorded | set(present["stacks"])),
     }
+
+
+def _has_canary(service: Service, canaries: Mapping[str, Container[str]]) -> bool:
+    """Whether a service of the present stack files is what its canary runs."""
+    return bool(service["update"].get("canary")) and digest(service["template"]) in canaries.get(service["name"], ())
 
 
 def _going_back(target: Record) -> list[dict[str, Any]]:

@@ -88,6 +88,29 @@ def test_a_new_version_begins_beside_the_old_one_and_stays_there(fleet):
     assert (again["steps"], again["canaries"]) == ([], made["canaries"])
 
 
+def routed(image, *names):
+    ports = {f"traefik.http.services.{name}.loadbalancer.server.port": "8080" for name in names}
+    rules = {f"traefik.http.routers.{name}.rule": f"Host(`{name}.example`)" for name in names}
+    return web(image, labels={"traefik.enable": "true", **rules, **ports})
+
+
+@pytest.mark.parametrize("names", [("web",), ("web", "more"), ("api", "web")])
+def test_a_version_that_keeps_a_traefik_service_may_be_a_canary(names):
+    fleet = Remembering()
+    fleet.deploy(routed("app:1", "web"))
+    assert fleet.plan(compiled(routed("app:2", *names)))["canaries"]["shop_web"]["state"] == "held"
+
+
+def test_a_version_with_other_traefik_services_would_get_no_request():
+    fleet = Remembering()
+    fleet.deploy(routed("app:1", "web", "shop"))
+    ((code, place, reason),) = refused(fleet, routed("app:2", "api"))
+    assert (code, place) == ("STW-CANARY", "shop_web x-stowage.canary")
+    assert reason == "its labels speak of Traefik service 'api', and requests go to 'shop', 'web': it would get none"
+    fleet.deploy(routed("app:2", "web"))
+    assert fleet.deploy(routed("app:2", "web"), promote=["shop_web"])["steps"]
+
+
 def test_what_is_lost_while_it_is_held_comes_back_as_it_was(fleet):
     fleet.deploy(web("app:2"))
     for host in fleet.hosts.values():

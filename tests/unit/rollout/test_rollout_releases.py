@@ -58,7 +58,17 @@ class Recorded(FakeFleet):
             for f in one["template"]["files"]
         }
         now = {**compiled(*present), "files": files}
-        return rollout.restored(read.values(), rollout.aim(read, kept, seen, stack, to), now)
+        aim = rollout.aim(read, kept, seen, stack, to)
+        return rollout.restored(read.values(), aim, now, rollout.canary.beside_now(seen))
+
+
+class Telling(Recorded):
+    """Hosts that say what was deployed last, as they are asked where stack files speak of canaries."""
+
+    def _observation(self, at, name):
+        newest = [json.loads(self.texts[names[0]]) for names in self.kept[name].values()]
+        told = {one["name"]: {"service": one, "files": made["files"]} for made in newest for one in made["services"]}
+        return {**super()._observation(at, name), "deployed": told}
 
 
 def images(fleet, name):
@@ -99,6 +109,24 @@ def test_other_stacks_stay_what_they_were_deployed_as():
     fleet.go(fleet.plan(fleet.back(present=[newer])))
     assert images(fleet, "data_db") == ["db:1"]
     assert images(fleet, "shop_web") == ["app:1"]
+
+
+def test_a_canary_of_another_stack_stays_while_its_files_say_so():
+    fleet = Telling()
+    rule = {"replicas": "50%", "weight": 50, "match": "", "mirror": None, "hold": None}
+
+    def db(image):
+        return service("db", stack="data", image=image, replicas=2, update={"canary": rule}, template={"files": []})
+
+    fleet.deploy(service("web", image="app:1"), db("db:1"))
+    fleet.deploy(service("web", image="app:2"), db("db:2"))
+    assert images(fleet, "data_db-canary") == ["db:2"]
+    plan = fleet.go(fleet.plan(fleet.back(present=[db("db:2")])))
+    assert {one["service"] for one in plan["changes"]} == {"shop_web"}
+    assert (images(fleet, "data_db"), images(fleet, "data_db-canary")) == (["db:1", "db:1"], ["db:2"])
+    assert images(fleet, "shop_web") == ["app:1"]
+    fleet.go(fleet.plan(fleet.back(present=[db("db:3")])))
+    assert (images(fleet, "data_db"), images(fleet, "data_db-canary")) == (["db:1", "db:1"], []), "nobody wants db:2"
 
 
 def test_a_stack_without_a_record_and_a_release_that_is_not_kept_are_refused():

@@ -327,20 +327,6 @@ def test_an_unhealthy_container_is_replaced_and_gets_no_traffic():
     assert name not in {task["name"] for task in plan["serving"]}
 
 
-def test_a_stopped_container_whose_secrets_have_no_place_is_replaced():
-    fleet = deployed()
-    host = next(h for h in fleet.hosts.values() if any(c["service"] == "shop_web" for c in h["containers"].values()))
-    name = next(name for name, c in host["containers"].items() if c["service"] == "shop_web")
-    host["containers"][name].update({"state": "exited", "lacks": "secrets"})
-    assert [c["change"] for c in fleet.plan(shop())["changes"]] == ["start"]
-    host["containers"][name]["lacks"] = "place"
-    plan = fleet.plan(shop())
-    assert [c["change"] for c in plan["changes"]] == ["replace"]
-    assert plan["changes"][0]["name"] != name
-    fleet.apply(plan)
-    assert fleet.plan(shop())["changes"] == []
-
-
 def test_a_tampered_container_is_left_alone_and_named():
     fleet = deployed()
     host = fleet.hosts["n1"]

@@ -75,6 +75,8 @@ class Handler(BaseHTTPRequestHandler):
     """Answers / and /health."""
 
     protocol_version = "HTTP/1.1"
+    # An answer goes out in one write: a balancer may ask another server only while nothing of an answer has come.
+    wbufsize = 65536
     timeout = 5  # idle kept-alive connections do not hold up a graceful end
     stopping = False
 

@@ -12,7 +12,7 @@ version_added: 0.1.0
 description:
   - Puts a copy of a static busybox and a script into C(/usr/local/lib/stowage/shim). Containers of services with
     C(x-stowage.secret_env) mount that directory and begin with the script; docs/secrets.md says what it does.
-  - M(stowage.fleet.host_network) takes it away with everything else of the fleet when a host is left.
+  - M(stowage.fleet.host_destroy) takes it away with everything else of the fleet.
 author: Stowage contributors (@stowage)
 options:
   busybox:

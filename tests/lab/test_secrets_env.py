@@ -81,7 +81,8 @@ def test_a_secret_is_a_variable_of_the_process_and_of_nothing_else(fleet, writte
         assert json.dumps(first)[1:-1] not in told
         assert "odd.name=kept" in told
     (tiny,) = fleet.containers("shop_tiny")
-    assert environment(fleet, tiny) == ({**environment(fleet, tiny)[0], "TOKEN": first}, "/busybox sleep 100000")
+    found, line = environment(fleet, tiny)
+    assert (found["TOKEN"], line) == (first, "/busybox sleep 100000")
     assert fleet.deploy().ok().changed == 0
 
     fleet.shell(tiny["node"], f"docker restart -t 0 {tiny['id']}")

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
+from . import merging
 from .client import printable
 from .comparison_keys import FROM_IMAGE, IGNORED, LIVE, OWN, SHOWN, UNORDERED, UNSTATED, WORDS
 from .comparison_mounts import mounts
@@ -80,13 +81,10 @@ def _image(body: Body, running: Body, image: Body | None) -> list[Difference]:
 def _process(body: Body, running: Body, image: Body) -> list[Difference]:
     """Environment, command, entrypoint, health check, host name and grace, merged as the Engine does."""
     config, found = running["Config"], []
-    entrypoint, command = _words(body.get("Entrypoint")), _words(body.get("Cmd"))
-    if body.get("Entrypoint") is None:
-        entrypoint = _words(image.get("Entrypoint"))
-        command = command or _words(image.get("Cmd"))
-    if _words(config.get("Entrypoint")) != entrypoint:
+    entrypoint, command = merging.process(body, image)
+    if merging.words(config.get("Entrypoint")) != entrypoint:
         found.append(replace("entrypoint differs"))
-    if _words(config.get("Cmd")) != command:
+    if merging.words(config.get("Cmd")) != command:
         found.append(replace("command differs"))
     found += _environment(body, config, image)
     if _health(config.get("Healthcheck"), {}) != _health(body.get("Healthcheck"), image.get("Healthcheck") or {}):
@@ -101,23 +99,8 @@ def _process(body: Body, running: Body, image: Body) -> list[Difference]:
     return found
 
 
-def _words(value: Any) -> list[str]:
-    """A command as a list; the Engine has no words as None, [] or one empty word."""
-    return [] if value in (None, [""]) else [str(word) for word in value]
-
-
 def _environment(body: Body, config: Body, image: Body) -> list[Difference]:
-    wanted = _variables(image.get("Env"))
-    for entry in body.get("Env") or ():
-        key, equals, value = entry.partition("=")
-        wanted.pop(key, None)
-        wanted.update({key: value} if equals else {})
-    return _by_name("environment", _variables(config.get("Env")), wanted)
-
-
-def _variables(entries: Iterable[str] | None) -> dict[str, str]:
-    parts = (str(entry).partition("=") for entry in entries or ())
-    return {key: value for key, equals, value in parts if equals}
+    return _by_name("environment", merging.variables(config.get("Env")), merging.environment(body, image))
 
 
 def _by_name(what: str, there: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[Difference]:

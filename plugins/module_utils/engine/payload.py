@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..network.blocks import fixed_network
-from . import live, secret_sets, shim
+from . import live, mounts, secret_sets, shim
 from .labels import task_labels, tool_labels
 from .payload_host import host_keys
 from .records import NETWORK
@@ -47,7 +47,7 @@ def container(template: Template, task: Task, context: Mapping[str, Any]) -> dic
     }
     body.update({api: template[key] for key, api in {**_TEXTS, **_FLAGS}.items() if template.get(key) is not None})
     body.update(_process(template, task, version(context["api"])))
-    body.update(shim.wrapped(template, body.get("Env", ()), context.get("image") or {}))
+    body.update(shim.wrapped(template, body, context.get("image") or {}))
     exposed: dict[str, Any] = {_port_key(port): {} for port in template.get("ports", ())}
     if exposed:
         body["ExposedPorts"] = exposed
@@ -240,13 +240,7 @@ def files_of(template: Template, task: Task) -> list[dict[str, Any]]:
 
 def _files(template: Template, task: Task) -> list[dict[str, Any]]:
     configs = [
-        {
-            "Type": "bind",
-            "Source": f"{CONFIGS}/{file_name(wanted)}",
-            "Target": wanted["target"],
-            "ReadOnly": True,
-            "BindOptions": {"Propagation": "rprivate"},
-        }
+        mounts.read_only(f"{CONFIGS}/{file_name(wanted)}", wanted["target"])
         for wanted in files_of(template, task)
         if wanted["kind"] == "config"
     ]

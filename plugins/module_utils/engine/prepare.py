@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import Problem, StowageError, raise_all, show
-from . import host, lock, pulling, shim, shim_host
+from . import host, lock, merging, pulling, shim_host
 from .client import Engine, connect
 from .observe import observe
 
@@ -127,7 +127,7 @@ def _unshimmed(one: Mapping[str, Any], image: Mapping[str, Any] | None, paths: h
     if not shim_host.is_there(paths.root):
         fix = "run stowage.fleet.bootstrap on this host"
         problems.append(Problem("STW-SHIM", place, "this host has no shim for its variables", fix))
-    if image is not None and not any(shim.words(one["shim"], image.get("Config") or {})):
+    if image is not None and not any(merging.process(one["shim"], image.get("Config") or {})):
         reason = f"image {one['image']} has neither entrypoint nor command: nothing to run after the shim"
         problems.append(Problem("STW-SHIM", place, reason, "state entrypoint or command"))
     return problems

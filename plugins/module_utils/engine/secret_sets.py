@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..canonical import digest, text_digest
+from .mounts import read_only
 
 ROOT, DIRECTORY = "/run/stowage/secrets", "/run/secrets"
 SETS, LIVE = "sets", "live"
@@ -40,12 +41,16 @@ def secret_set(
 
 
 def mounts(wanted: Mapping[str, Any] | None) -> list[dict[str, Any]]:
-    """The Engine's Mounts of a set. A source that is missing stops the container's start: never CreateMountpoint."""
+    """The Engine's Mounts of a set."""
     if wanted is None:
         return []
     folder = f"{ROOT}/{wanted['path']}"
-    whole = [_bind(f"{folder}/dir", DIRECTORY)] if any(one["at"].startswith("dir/") for one in wanted["files"]) else []
-    single = [_bind(f"{folder}/{one['at']}", one["target"]) for one in wanted["files"] if one["at"].startswith("one/")]
+    whole = (
+        [read_only(f"{folder}/dir", DIRECTORY)] if any(one["at"].startswith("dir/") for one in wanted["files"]) else []
+    )
+    single = [
+        read_only(f"{folder}/{one['at']}", one["target"]) for one in wanted["files"] if one["at"].startswith("one/")
+    ]
     return whole + single
 
 
@@ -61,8 +66,3 @@ def _file(one: Mapping[str, Any], whole: bool) -> dict[str, Any]:
         "gid": str(one.get("gid") or "0"),
         "mode": OPEN_MODE if mode is None else int(mode),
     }
-
-
-def _bind(source: str, target: str) -> dict[str, Any]:
-    options = {"Propagation": "rprivate"}
-    return {"Type": "bind", "Source": source, "Target": target, "ReadOnly": True, "BindOptions": options}

@@ -9,8 +9,10 @@ names. Nothing of it has to be in the image. Pure: no Engine, no files.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
+
+from . import merging, mounts
 
 SOURCE = "/usr/local/lib/stowage/shim"
 TARGET = "/.stowage"
@@ -66,41 +68,23 @@ exec $stowage_box env "$@"
 """
 
 
-def wrapped(template: Mapping[str, Any], variables: Iterable[str], image: Mapping[str, Any]) -> dict[str, list[str]]:
+def wrapped(template: Mapping[str, Any], body: Mapping[str, Any], image: Mapping[str, Any]) -> dict[str, list[str]]:
     """{Entrypoint, Cmd} of a container whose template has a shim; {} without.
 
-    variables: the body's Env. image: the image's Config, {} if it is not known. The Engine drops the image's command
-    where an entrypoint is given, so both are stated anew.
+    body: what it would be created from without one. image: the image's Config, {} if it is not known. The Engine drops
+    the image's command where an entrypoint is given, so both are stated anew.
     """
     asked = template.get("shim")
     if not asked:
         return {}
-    entry, command = words(template, image)
+    entrypoint, command = merging.process(body, image)
     options = [word for name, path in sorted(asked["env"].items()) for word in ("-e", f"{name}={path}")]
-    given = [*(image.get("Env") or ()), *variables]
-    odd = {
-        name: value for name, _equals, value in (one.partition("=") for one in given) if not IDENTIFIER.fullmatch(name)
-    }
-    dropped = {one for one in variables if "=" not in one}
-    kept = [f"{name}={value}" for name, value in sorted(odd.items()) if name not in dropped]
-    front = [f"{TARGET}/{PROGRAM}", "sh", f"{TARGET}/{SCRIPT}", *options, "--", str(len(kept)), *kept]
-    return {"Entrypoint": [*front, *entry], "Cmd": command}
-
-
-def words(template: Mapping[str, Any], image: Mapping[str, Any]) -> tuple[list[str], list[str]]:
-    """(entrypoint, command) that run without a shim: a stated entrypoint takes the image's command away."""
-    entry, command = template.get("entrypoint"), template.get("command")
-    if command is None:
-        command = [] if entry is not None else image.get("Cmd")
-    return list((image.get("Entrypoint") if entry is None else entry) or ()), list(command or ())
+    found = sorted(merging.environment(body, image).items())
+    odd = [f"{name}={value}" for name, value in found if not IDENTIFIER.fullmatch(name)]
+    front = [f"{TARGET}/{PROGRAM}", "sh", f"{TARGET}/{SCRIPT}", *options, "--", str(len(odd)), *odd]
+    return {"Entrypoint": [*front, *entrypoint], "Cmd": command}
 
 
 def mount() -> dict[str, Any]:
     """The mount of the shim, as POST /containers/create takes it."""
-    return {
-        "Type": "bind",
-        "Source": SOURCE,
-        "Target": TARGET,
-        "ReadOnly": True,
-        "BindOptions": {"Propagation": "rprivate"},
-    }
+    return mounts.read_only(SOURCE, TARGET)

@@ -7,6 +7,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import Any, Callable
 
 from ..canonical import dumps
@@ -192,13 +193,15 @@ def _creator(engine: Engine, paths: host.Paths, share: Share) -> Callable[[Attem
         "api": str(engine.facts().get("ApiVersion", "1.41")),
     }
 
+    image_of = cache(engine.image)  # tasks of one service have one image
+
     def create(attempt: Attempt) -> None:
         if attempt.template is None:
             raise EngineError("it is gone, and its definition is not at hand")
         old = payload_host.too_old(attempt.template, payload.version(context["api"]))
         if old:
             raise EngineError(f"{old}, this host has API {context['api']}")
-        known = engine.image(attempt.template["image"]) if attempt.template.get("shim") else None
+        known = image_of(attempt.template["image"]) if attempt.template.get("shim") else None
         made = payload.container(attempt.template, attempt.task, {**context, "image": (known or {}).get("Config")})
         try:
             engine.create(made["name"], made["body"])

@@ -25,6 +25,7 @@ CODE = "STW-CANARY"
 AGREED = 2  # hosts that must remember the same old version, if so many answered
 Service = Mapping[str, Any]
 Observations = Mapping[str, Mapping[str, Any]]
+Before = Mapping[str, "dict[str, Any] | None"]  # {service: what _before() says of it}
 
 
 class Canaries(NamedTuple):
@@ -53,8 +54,9 @@ def settle(compiled: Mapping[str, Any], observations: Observations, options: Map
         if _holds(service, containers):
             found[name] = _state(service, containers, observations, options)
     raise_all(_asked_problems(services, found, containers, options))
-    raise_all(_taken(services, found) + _unreached(services, found, observations))
-    return _wanted(compiled, services, found, observations)
+    before = {name: _before(services[name], observations) for name, one in found.items() if one["state"] != "promoted"}
+    raise_all(_taken(services, found) + _unreached(services, found, before))
+    return _wanted(compiled, services, found, before)
 
 
 def _holds(service: Service, containers: Iterable[Mapping[str, Any]]) -> bool:
@@ -167,11 +169,11 @@ def _taken(services: Mapping[str, Service], found: Iterable[str]) -> list[Proble
 
 
 def _unreached(
-    services: Mapping[str, Service], found: Mapping[str, Mapping[str, Any]], observations: Observations
+    services: Mapping[str, Service], found: Mapping[str, Mapping[str, Any]], before: Before
 ) -> list[Problem]:
     """A Problem for each canary whose version is known by other names in Traefik's file than the one that serves."""
-    held = {name: _before(services[name], observations) for name, one in found.items() if one["state"] == "held"}
-    judged = (without_requests(before["service"], services[name]) for name, before in held.items() if before)
+    held = {name: old for name, old in before.items() if old and found[name]["state"] == "held"}
+    judged = (without_requests(old["service"], services[name]) for name, old in held.items())
     return [problem for problem in judged if problem]
 
 
@@ -179,7 +181,7 @@ def _wanted(
     compiled: Mapping[str, Any],
     services: dict[str, dict[str, Any]],
     found: dict[str, dict[str, Any]],
-    observations: Observations,
+    before: Before,
 ) -> Canaries:
     files, secrets = dict(compiled["files"]), Secrets(compiled)
     wanted, blocked = dict(services), {}
@@ -188,14 +190,14 @@ def _wanted(
             continue
         if one["state"] == "held":
             wanted[name + END] = beside(services[name], one)
-        before = _before(services[name], observations)
-        one["known"] = before is not None
-        if before is None:
+        old = before[name]
+        one["known"] = old is not None
+        if old is None:
             reason = f"it holds {one['of']}, and no record of that version is kept: what is lost of it is not replaced"
             blocked[name] = Problem(CODE, f"service {name}", reason, "promote or abort the canary")
         else:
-            files.update({key: entry for key, entry in before["files"].items() if key not in files})
-            wanted[name] = secrets.named(_kept(before["service"], services[name]), files)[0]
+            files.update({key: entry for key, entry in old["files"].items() if key not in files})
+            wanted[name] = secrets.named(_kept(old["service"], services[name]), files)[0]
     made = [_letting(service, found) for service in wanted.values()]
     return Canaries({**compiled, "services": made, "files": files}, found, blocked)
 

@@ -109,14 +109,14 @@ def required_of_images(
 ) -> dict[str, list[dict[str, Any]]]:
     """{node: [{service, image, labels, shim}]}: what the images of what starts there must have.
 
-    shim: {entrypoint, command} as far as they are stated; only for services with a shim.
+    shim: {Entrypoint, Cmd} as far as they are stated; only for services with a shim.
     """
     made: dict[str, dict[str, dict[str, Any]]] = {}
     for step in found:
         for node, share in step["hosts"].items() if step["phase"] == "start" else ():
             for name in sorted({task["service"] for task in share["tasks"]}):
                 labels, template = services[name].get("require_labels") or {}, services[name]["template"]
-                stated = {key: template[key] for key in ("entrypoint", "command") if template.get(key) is not None}
+                stated = {"Entrypoint": template.get("entrypoint"), "Cmd": template.get("command")}
                 needs = {"shim": stated} if template.get("shim") else {}
                 if labels or needs:
                     one = {"service": name, "image": template["image"], "labels": labels}

@@ -30,6 +30,7 @@ def body(template, image):
         ({"command": ["other"]}, {"Entrypoint": ["/entry"], "Cmd": ["serve"]}, (["/entry"], ["other"])),
         ({"entrypoint": ["/mine"]}, {"Entrypoint": ["/entry"], "Cmd": ["serve"]}, (["/mine"], [])),
         ({"entrypoint": [], "command": ["x"]}, {"Entrypoint": ["/entry"], "Cmd": ["serve"]}, ([], ["x"])),
+        ({"command": []}, {"Entrypoint": ["/entry"], "Cmd": ["serve"]}, (["/entry"], ["serve"])),
         ({}, {"Entrypoint": None, "Cmd": ["serve"]}, ([], ["serve"])),
     ],
 )

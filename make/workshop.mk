@@ -76,8 +76,8 @@ test-network: tools  ## On a lab: networks, addresses, services, policy, BGP, EV
 test-destroy: tools  ## On a lab of its own: a fleet is taken off its hosts, and nothing is left behind (4 minutes)
 	STOWAGE_LONG=1 scripts/lab-test $(VENV) tests/lab/test_destroy.py
 
-test-data: tools  ## On a lab: pinned volumes stay, and move without losing a row; backup, restore, configuration (15 minutes)
-	STOWAGE_LONG=1 scripts/lab-test $(VENV) tests/lab/test_volumes.py tests/lab/test_volumes_shared.py tests/lab/test_configuration.py tests/lab/test_backup.py
+test-data: tools  ## On a lab: pinned volumes stay, and move without losing a row; backup, restore, configuration, also pulled from a store (20 minutes)
+	STOWAGE_LONG=1 scripts/lab-test $(VENV) tests/lab/test_volumes.py tests/lab/test_volumes_shared.py tests/lab/test_configuration.py tests/lab/test_config_source.py tests/lab/test_backup.py
 
 test-secrets: tools  ## On a lab: where secrets lie, OpenBao, SOPS, what a new value and a reboot do, and that a run leaks none (20 minutes)
 	@test -d .cache/ansible-runner || $(BIN)/pip install --quiet --target .cache/ansible-runner 'ansible-runner>=2.4,<3'

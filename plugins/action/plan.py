@@ -15,6 +15,7 @@ from ansible.utils.display import Display
 from ansible_collections.stowage.fleet.plugins.module_utils import rollout, secrets
 from ansible_collections.stowage.fleet.plugins.module_utils.errors import Problem, StowageError, raise_all
 from ansible_collections.stowage.fleet.plugins.module_utils.network import published
+from ansible_collections.stowage.fleet.plugins.module_utils.pulled import planned
 from ansible_collections.stowage.fleet.plugins.plugin_utils import (
     asking,
     certificates,
@@ -82,7 +83,7 @@ class ActionModule(ActionBase):
                 rollout.refuse_unapproved(made, args["approved"])
             if args["purpose"] == "deploy":
                 rollout.refuse_unknown(made, controller.truth(args["allow_unknown"], "stowage_allow_unknown"))
-                raise_all(delivering.problems(made, task_vars, args["observed"]))
+                raise_all([*delivering.problems(made, task_vars, args["observed"]), *planned.unknown(made)])
             going = args["purpose"] == "deploy" and not self._task.check_mode and bool(made["steps"])
             values = session.values(secrets.needed(made)) if going else {}
             run_dir = self._begin(args, made, observations, values) if going else ""

@@ -23,7 +23,7 @@ from ansible_collections.stowage.fleet.plugins.module_utils.discovery import api
 from ansible_collections.stowage.fleet.plugins.module_utils.errors import Problem, StowageError, raise_all
 from ansible_collections.stowage.fleet.plugins.module_utils.fleet import build_fleet
 from ansible_collections.stowage.fleet.plugins.module_utils.network import fixed, reach
-from ansible_collections.stowage.fleet.plugins.plugin_utils import identity, stored, vaulted
+from ansible_collections.stowage.fleet.plugins.plugin_utils import identity, sources, stored, vaulted
 
 GROUPS = ("stowage_nodes", "stowage_ingress")
 HOST_VARIABLES = (
@@ -135,9 +135,20 @@ def loaded_stack(entry: spec.Stack, env: Mapping[str, Any]) -> Any:
 def compiled_stacks(
     fleet: Mapping[str, Any], task_vars: Mapping[str, Any], templar: Any, session: stored.Session | None = None
 ) -> dict[str, Any]:
-    """All stacks of the inventory, loaded and compiled: {"services", "files", "warnings", "stacks"}.
+    """stated_stacks() with what stores of secrets and of configuration have now.
 
     session: of an action that goes on to ask the store. Raises one StowageError with the mistakes of every stack.
+    """
+    whole, containers = stated_stacks(fleet, task_vars, templar), partial(stored.observed, task_vars)
+    with contextlib.closing(session_of(task_vars, templar)) as own:
+        made = (session or own).fill_in(whole, fleet["name"], containers)
+        return sources.fill_in(made, session or own, vaulted.opener(templar), containers)
+
+
+def stated_stacks(fleet: Mapping[str, Any], task_vars: Mapping[str, Any], templar: Any) -> dict[str, Any]:
+    """All stacks of the inventory, loaded and compiled: {"services", "files", "warnings", "stacks"}; no store is asked.
+
+    Raises one StowageError with the mistakes of every stack.
     """
     key, opened = str(variable(task_vars, templar, "stowage_secrets_key", "") or ""), vaulted.opener(templar)
     env = plain(variable(task_vars, templar, "stowage_env", {}))
@@ -168,8 +179,7 @@ def compiled_stacks(
     whole["services"], misused = storage.place_volumes(whole["services"], classes, fleet["name"])
     unknown = [] if problems else reach.problems(whole["services"])  # a stack that is not read lacks its services
     raise_all([*problems, *misused, *fixed.problems(whole["services"], fleet), *unknown])
-    with contextlib.closing(session_of(task_vars, templar)) as own:
-        return (session or own).fill_in(whole, fleet["name"], partial(stored.observed, task_vars))
+    return whole
 
 
 def session_of(task_vars: Mapping[str, Any], templar: Any) -> stored.Session:

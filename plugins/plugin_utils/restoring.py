@@ -5,13 +5,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from ansible.utils.display import Display
 from ansible_collections.stowage.fleet.plugins.module_utils import rollout
 from ansible_collections.stowage.fleet.plugins.module_utils.canonical import plain
 from ansible_collections.stowage.fleet.plugins.module_utils.errors import StowageError
-from ansible_collections.stowage.fleet.plugins.plugin_utils import controller, stored
+from ansible_collections.stowage.fleet.plugins.plugin_utils import controller, sources, stored, vaulted
 
 display = Display()
 NO_STACKS: dict[str, Any] = {"services": [], "files": {}, "warnings": [], "stacks": []}
@@ -34,7 +35,10 @@ def wanted(
         display.display(line)
     display.display("  the stack files are as they were: the next deploy goes by them again")
     present = _present(fleet, task_vars, templar, session)
-    return rollout.restored(read.values(), target, present, rollout.canary.beside_now(observations))
+    made = rollout.restored(read.values(), target, present, rollout.canary.beside_now(observations))
+    # What a store has is not kept with releases: it goes back to the old definition with the present content.
+    containers = partial(stored.observed, task_vars)
+    return sources.fill_in(made, session, vaulted.opener(templar), containers, args["rollback"])
 
 
 def _records(fleet: Mapping[str, Any], task_vars: Mapping[str, Any], register: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Callable
 
 from ..errors import Problem
-from . import adopted, files, fixed, host, live, lock, records, releases, sets
+from . import adopted, configured, files, fixed, host, live, lock, records, releases, sets
 from .client import PATIENCE, Engine, EngineError, connect, printable
 from .prepare import prepare
 from .refusals import REFUSALS, problems_of
@@ -169,6 +169,7 @@ def _remove(engine: Engine, paths: host.Paths, share: Mapping[str, Any], check: 
         pruned = files.prune(paths, share["prune"], mounted, check) or pruned
         pruned = live.prune(paths, names, check) or pruned
         pruned = sets.prune(paths, mounted, names, check) or pruned
+        pruned = configured.forget(paths, names, check) or pruned
     return {"changed": bool(there) or pruned, "tasks": [_named(task) for task in tasks], "problems": problems}
 
 

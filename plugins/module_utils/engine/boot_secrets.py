@@ -4,7 +4,7 @@
 
 This file is also the program of stowage-secrets.service, which runs before Docker: it imports nothing of ours.
 A set is {path, files: [{at, uid, gid, mode, content}]}: path is its directory below the root of all secrets, `at` a
-file below that: `dir/...` is mounted as a directory, `one/...` as single files.
+file below that: `dir/...` is mounted as a directory, `one/...` as single files, `host/...` not at all.
 """
 
 from __future__ import annotations

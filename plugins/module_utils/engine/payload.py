@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..network.blocks import fixed_network
-from . import live, mounts, secret_sets, shim
+from . import configured, live, mounts, secret_sets, shim
 from .labels import task_labels, tool_labels
 from .payload_host import host_keys
 from .records import NETWORK
@@ -244,7 +244,8 @@ def _files(template: Template, task: Task) -> list[dict[str, Any]]:
         for wanted in files_of(template, task)
         if wanted["kind"] == "config"
     ]
-    return configs + secret_sets.mounts(secret_set(template, task)) + ([shim.mount()] if template.get("shim") else [])
+    own = ([shim.mount()] if template.get("shim") else []) + configured.mounted(template, task)
+    return configs + secret_sets.mounts(secret_set(template, task)) + own
 
 
 def secret_set(template: Template, task: Task) -> dict[str, Any] | None:

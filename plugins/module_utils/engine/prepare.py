@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import Problem, StowageError, raise_all, show
-from . import host, lock, merging, pulling, shim_host
+from . import configured, host, lock, merging, pulling, shim_host
 from .client import Engine, connect
 from .observe import observe
 
@@ -21,7 +21,7 @@ def prepare(engine: Engine, paths: host.Paths, request: Request, check: bool = F
 
     With `pulling` (see pulling.fetch) in the result some images are still on their way: call again.
     request: patience, run {id, holder, controller, ttl}, takeover, share {fleet, expect {object: digest}, images
-    [ref], policy {text, core}, require [{service, image, labels, shim}]}.
+    [ref], policy {text, core}, require [{service, image, labels, shim, pulls}]}.
     Problems: STW-LOCKED, STW-STALE, STW-PULL, STW-IMAGE, STW-SHIM, STW-POLICY; after any of them this run holds no
     lease here.
     """
@@ -123,10 +123,11 @@ def _unfit(engine: Engine, required: Any, paths: host.Paths, check: bool) -> lis
 
 def _unshimmed(one: Mapping[str, Any], image: Mapping[str, Any] | None, paths: host.Paths) -> list[Problem]:
     """Why the shim cannot stand in front of a service's process here. one: an entry of `require`."""
-    place, problems = f"service {one['service']}", []
+    place, problems, fix = f"service {one['service']}", [], "run stowage.fleet.bootstrap on this host"
     if not shim_host.is_there(paths.root):
-        fix = "run stowage.fleet.bootstrap on this host"
-        problems.append(Problem("STW-SHIM", place, "this host has no shim for its variables", fix))
+        problems.append(Problem("STW-SHIM", place, "this host has no shim for it", fix))
+    elif one.get("pulls") and not configured.present(paths):
+        problems.append(Problem("STW-SHIM", place, "this host has nothing that pulls its configuration", fix))
     if image is not None and not any(merging.process(one["shim"], image.get("Config") or {})):
         reason = f"image {one['image']} has neither entrypoint nor command: nothing to run after the shim"
         problems.append(Problem("STW-SHIM", place, reason, "state entrypoint or command"))

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..canonical import digest
+from ..pulled.tasks import REVISION
 from .labels import ours, tampered
 
 NETWORK = "stowage"
@@ -65,6 +66,7 @@ def container(entry: Entry) -> dict[str, Any]:
         "image": str(entry.get("Image", "")),
         "tampered": tampered(name, labels),
         **given(labels),
+        **({"config": labels[REVISION]} if labels.get(REVISION) else {}),
     }
 
 

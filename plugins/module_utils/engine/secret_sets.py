@@ -3,8 +3,8 @@
 """Where a task's secrets lie on its host and how its container mounts them. Pure: names and mounts only.
 
 A set is an immutable directory named by a digest of its members' keyed digests, owners, modes and targets. Secrets
-below /run/secrets are mounted as that directory, the others one by one. Secrets that change under a running container
-(x-stowage.on_change) lie in a directory of that container's own.
+below /run/secrets are mounted as that directory, the others one by one, and those that only the host uses not at all.
+Secrets that change under a running container (x-stowage.on_change) lie in a directory of that container's own.
 """
 
 from __future__ import annotations
@@ -57,10 +57,11 @@ def mounts(wanted: Mapping[str, Any] | None) -> list[dict[str, Any]]:
 def _file(one: Mapping[str, Any], whole: bool) -> dict[str, Any]:
     target, mode = str(one["target"]), one.get("mode")
     below = whole and target.startswith(f"{DIRECTORY}/")
+    single = f"{'host' if one.get('host') else 'one'}/{text_digest(target)[:16]}"
     return {
         "name": one["name"],
         "digest": one["digest"],
-        "at": f"dir/{target[len(DIRECTORY) + 1 :]}" if below else f"one/{text_digest(target)[:16]}",
+        "at": f"dir/{target[len(DIRECTORY) + 1 :]}" if below else single,
         "target": target,
         "uid": str(one.get("uid") or "0"),
         "gid": str(one.get("gid") or "0"),

@@ -12,7 +12,7 @@ from typing import Any, Callable
 
 from ..canonical import dumps
 from ..errors import Problem
-from . import files, fixed, host, live, payload, payload_host, ready, records, sets, volumes
+from . import configured, files, fixed, host, live, payload, payload_host, ready, records, sets, volumes
 from .client import Engine, EngineError, printable
 from .labels import ours, tampered
 
@@ -93,6 +93,8 @@ def start(
         subnet = ((attempt.template or {}).get("address") or {}).get("subnet")
         if subnet in closed:
             attempt.fail(str(closed[subnet]))
+    if not check:
+        _configure(paths, attempts)
     if check:
         for attempt in attempts:
             idle = (attempt.record or {}).get("state") == "running" and attempt.task.get("do") != "reload"
@@ -115,6 +117,20 @@ def _deliver(
     wrote, missing = files.deliver(paths, configs.values(), given, check)
     put, lost = sets.deliver(paths, secret, given.get("secrets") or {}, share.get("persist") or "auto", check)
     return wrote or put, {**missing, **lost}
+
+
+def _configure(paths: host.Paths, attempts: Iterable[Attempt]) -> None:
+    """Tell who pulls configuration on this host of the tasks that will be created."""
+    new = [one for one in attempts if one.entry is None and not one.error and (one.template or {}).get("config")]
+    wanted = []
+    for one in new:
+        template = one.template or {}
+        made = configured.record(template["config"], one.task, payload.secret_set(template, one.task))
+        wanted.append((str(one.task["name"]), made))
+    failed = configured.deliver(paths, wanted)
+    for one in new:
+        if one.task["name"] in failed:
+            one.fail(str(failed[one.task["name"]]))
 
 
 def _note_live(paths: host.Paths, attempts: Iterable[Attempt]) -> None:

@@ -131,6 +131,9 @@ def _difference_words(service: Mapping[str, Any], holder: Mapping[str, Any]) -> 
     image = service["template"]["image"]
     if holder["image"] != image:
         return f"image {holder['image']} -> {image}"
+    config = service["template"].get("config")
+    if config and holder.get("config") not in (None, config["revision"]):
+        return f"its configuration in the store changed ({config['type']} {config['prefix']})"
     return "its definition changed"
 
 

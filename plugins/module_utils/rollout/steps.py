@@ -107,9 +107,10 @@ def _wave_steps(
 def required_of_images(
     found: Iterable[Step], services: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, list[dict[str, Any]]]:
-    """{node: [{service, image, labels, shim}]}: what the images of what starts there must have.
+    """{node: [{service, image, labels, shim, pulls}]}: what the images of what starts there must have.
 
-    shim: {Entrypoint, Cmd} as far as they are stated; only for services with a shim.
+    shim: {Entrypoint, Cmd} as far as they are stated; only for services with a shim. pulls: true for those whose
+    configuration the host pulls.
     """
     made: dict[str, dict[str, dict[str, Any]]] = {}
     for step in found:
@@ -117,7 +118,8 @@ def required_of_images(
             for name in sorted({task["service"] for task in share["tasks"]}):
                 labels, template = services[name].get("require_labels") or {}, services[name]["template"]
                 stated = {"Entrypoint": template.get("entrypoint"), "Cmd": template.get("command")}
-                needs = {"shim": stated} if template.get("shim") else {}
+                needs: dict[str, Any] = {"shim": stated} if template.get("shim") else {}
+                needs.update({"pulls": True} if template.get("config") else {})
                 if labels or needs:
                     one = {"service": name, "image": template["image"], "labels": labels}
                     made.setdefault(node, {})[name] = {**one, **needs}

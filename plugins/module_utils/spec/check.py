@@ -13,6 +13,7 @@ from ..secrets import sops, usable
 from . import allow, check_container, check_deploy, check_rights, fixed
 from .canary import check_canaries
 from .check_rights import host_network
+from .config_source import check_config_source
 from .depending import check_dependencies
 from .findings import Findings
 from .keys import nearest
@@ -41,6 +42,7 @@ def check(normal: Mapping[str, Any]) -> list[Problem]:
         check_rights.check(findings, name, service, normal)
         check_deploy.check(findings, name, service)
         check_shim(findings, name, service)
+        check_config_source(findings, name, normal)
         check_placement(findings, name, service, services)
         allow.check_allow(findings, name, normal)
         _references(findings, normal, name, service)

@@ -19,6 +19,7 @@ from .check import NAME, check
 from .check_container import file_target
 from .check_rights import host_network
 from .config_golang import TemplateMistake
+from .config_source import compile_config_source, used_by_host
 from .config_templates import described, identity
 from .depending import awaited, says_restart, targets
 from .findings import Findings
@@ -118,7 +119,7 @@ class _Files:
             used = {
                 item["source"]
                 for service in (self._normal.get("services") or {}).values()
-                for item in service.get(kind, ())
+                for item in _items(kind, service)
                 if item.get("source")
             }
             for source in sorted(used):
@@ -204,10 +205,23 @@ class _Files:
                 "uid": str(item.get("uid", "0")),
                 "gid": str(item.get("gid", "0")),
                 "mode": item.get("mode", OPEN_MODE),
+                **({"host": True} if item.get("host") else {}),
             }
             for kind in ("configs", "secrets")
-            for item in service.get(kind, ())
+            for item in _items(kind, service)
+            if not (kind == "configs" and item.get("host"))
         ]
+
+    def text(self, config: str) -> str:
+        """The content of a config that a service states."""
+        entry = self.entries[self._known[("configs", config)][1]]
+        value = self._source.read(entry["path"]) if "path" in entry else entry["content"].encode()
+        return value.decode("utf-8", "replace")
+
+
+def _items(kind: str, service: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Configs or secrets of a service: those that it mounts, and those that its host uses for it."""
+    return [*service.get(kind, ()), *used_by_host(kind, service)]
 
 
 class _Whole(NamedTuple):
@@ -231,6 +245,7 @@ def _service(whole: _Whole, name: str) -> dict[str, Any]:
     mounted, live = split_live(stated, files.mounted(stated))
     stated = {**stated, "image": whole.images[name]} if name in whole.images else stated
     template = container_template(stack, normal, stated, mounted)
+    template.update(compile_config_source(stated, files.text))
     if name in whole.jobs:
         template["run_for"] = whole.jobs[name]
     if must_end and not says_restart(stated) and template["restart"]["condition"] == "any":

@@ -61,6 +61,18 @@ ready_timeout | applied | duration? | unknown | unknown | time a new container m
 observe_for | applied | duration? | unknown | unknown | time a new container is watched after it became ready
 health | applied | section:services.*.x-stowage.health | unknown | unknown | what the host asks its containers
 on_change | applied | on_change | unknown | unknown | restart, signal:HUP or none: see configuration.md
+config_source | applied | section:services.*.x-stowage.config_source | unknown | unknown | pulled when it starts
+config_source.type | applied | string | unknown | unknown | etcd, consul, zookeeper, vault or http
+config_source.endpoints | applied | strings_or_one | unknown | unknown | asked one after the other
+config_source.prefix | applied | string | unknown | unknown | what is below it is pulled; path of a document with http
+config_source.dir | applied | string | unknown | unknown | where the container finds a file for each key
+config_source.require | applied | strings_or_one | unknown | unknown | keys that must be there
+config_source.stale | applied | string | unknown | unknown | last-good: goes on with what was pulled last on its host
+config_source.tries | applied | int? | unknown | unknown | 5 if not stated
+config_source.tls | applied | section:services.*.x-stowage.config_source.tls | unknown | unknown | how it is known
+config_source.tls.ca | applied | string | unknown | unknown | a config of the stack: who signs its certificate
+config_source.auth | applied | section:services.*.x-stowage.config_source.auth | unknown | unknown | who asks
+config_source.auth.secret | applied | string | unknown | unknown | a secret of the stack; never in the container
 secret_env | applied | labels | unknown | unknown | variable: secret of the service; not in docker inspect
 bake | applied | section:services.*.x-stowage.bake | unknown | unknown | an image with configuration inside
 bake.from | applied | string | unknown | unknown | the image that it is made from, by version or digest

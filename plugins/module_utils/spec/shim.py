@@ -1,6 +1,6 @@
 # Copyright: Stowage contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""x-stowage.secret_env: secrets that a service's process finds as environment variables, put there by the shim."""
+"""x-stowage.secret_env: secrets that a service's process finds as environment variables; what the shim does."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 
 from ..errors import show
 from .check_container import file_target
+from .config_source import longest
 from .findings import Findings
 from .keys import nearest
 from .live import RESTART
@@ -22,10 +23,16 @@ RESERVED = ("PATH", "IFS", "ENV", "LD_PRELOAD", "LD_LIBRARY_PATH")
 
 
 def compile_shim(service: Mapping[str, Any]) -> dict[str, Any]:
-    """{shim: {env: {variable: path of the secret in the container}}} for the template; {} if nothing is asked."""
-    stated = (service.get("x-stowage") or {}).get("secret_env") or {}
+    """{shim: {env: {variable: path of the secret in the container}, pull: seconds}}; {} if nothing is asked.
+
+    pull: how long it waits for the service's configuration, only with x-stowage.config_source.
+    """
+    own = service.get("x-stowage") or {}
+    stated = own.get("secret_env") or {}
+    pull = {"pull": longest(own["config_source"])} if own.get("config_source") else {}
     paths = {item["source"]: posixpath.normpath(file_target("secrets", item)) for item in service.get("secrets", ())}
-    return {"shim": {"env": {name: paths.get(source, "") for name, source in sorted(stated.items())}}} if stated else {}
+    variables = {name: paths.get(source, "") for name, source in sorted(stated.items())}
+    return {"shim": {"env": variables, **pull}} if stated or pull else {}
 
 
 def check_shim(findings: Findings, name: str, service: Mapping[str, Any]) -> None:

@@ -77,7 +77,7 @@ test-destroy: tools  ## On a lab of its own: a fleet is taken off its hosts, and
 	STOWAGE_LONG=1 scripts/lab-test $(VENV) tests/lab/test_destroy.py
 
 test-data: tools  ## On a lab: pinned volumes stay, and move without losing a row; backup, restore, configuration, also pulled from a store (20 minutes)
-	STOWAGE_LONG=1 scripts/lab-test $(VENV) tests/lab/test_volumes.py tests/lab/test_volumes_shared.py tests/lab/test_configuration.py tests/lab/test_config_source.py tests/lab/test_backup.py
+	STOWAGE_LONG=1 scripts/lab-test $(VENV) tests/lab/test_volumes.py tests/lab/test_volumes_shared.py tests/lab/test_configuration.py tests/lab/test_config_source.py tests/lab/test_store.py tests/lab/test_backup.py
 
 test-secrets: tools  ## On a lab: where secrets lie, OpenBao, SOPS, what a new value and a reboot do, and that a run leaks none (20 minutes)
 	@test -d .cache/ansible-runner || $(BIN)/pip install --quiet --target .cache/ansible-runner 'ansible-runner>=2.4,<3'

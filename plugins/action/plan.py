@@ -108,7 +108,8 @@ class ActionModule(ActionBase):
             compiled = restoring.wanted(fleet, task_vars, self._templar, args, session)
         else:
             compiled = controller.compiled_stacks(fleet, task_vars, self._templar, session)
-        raise_all(controller.endpoint_problems(fleet, compiled["services"]))
+        problems = asking.problems(args, task_vars["groups"], fleet, compiled["services"])
+        raise_all([*problems, *controller.endpoint_problems(fleet, compiled["services"])])
         compiled["warnings"] += certificates.warnings(task_vars, self._templar, fleet, compiled["services"])
         lists = ("assume_lost", "recreate_volumes", "prune_stacks")
         options: dict[str, Any] = {key: controller.names(args[key]) for key in lists}
@@ -139,7 +140,7 @@ class ActionModule(ActionBase):
 
     def _answers(self, args: Mapping[str, Any], task_vars: Mapping[str, Any], asked: Any) -> list[str]:
         """Why, and what if, as lines. asked: the arguments of rollout.asked_of(); none for a saved plan."""
-        tasks, wish = controller.names(args["explain"]), asking.wish(args, task_vars["groups"])
+        tasks, (wish, _told) = controller.names(args["explain"]), asking.wish(args, task_vars["groups"])
         if not (tasks or wish):
             return []
         if asked is None:

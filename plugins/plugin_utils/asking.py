@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import yaml
@@ -24,21 +24,45 @@ def rebalance(value: Any) -> dict[str, Any]:
     return {"rebalance": value if isinstance(value, dict) else {"max_moves": value}}
 
 
-def wish(args: Mapping[str, Any], groups: Mapping[str, Any]) -> rollout.Wish:
-    """What is asked with -e without=, without_group=, add_hosts=, scale=, survive=. groups: the inventory's."""
+def wish(args: Mapping[str, Any], groups: Mapping[str, Any]) -> tuple[rollout.Wish, list[Problem]]:
+    """What is asked with -e without=, without_group=, add_hosts=, scale=, survive=, and the mistakes in that.
+
+    groups: the inventory's.
+    """
+    found: list[Problem] = []
     lost = set(controller.names(args["without"]))
     for group in controller.names(args["without_group"]):
         if group not in groups:
-            raise StowageError(rollout.unknown("without_group", "group", group, groups))
+            found.append(rollout.unknown("without_group", "group", group, groups))
+            continue
         lost |= {name for name in groups[group] if any(name in groups.get(part, ()) for part in controller.GROUPS)}
     scale = args["scale"]
     scaled = {str(key): str(number) for key, number in scale.items()} if isinstance(scale, Mapping) else None
-    return rollout.Wish(
+    made = rollout.Wish(
         without=sorted(lost),
-        add_hosts=_hosts(args["add_hosts"]),
+        add_hosts=noted(found, lambda: _hosts(args["add_hosts"])),
         scale=rollout.scales(controller.names(scale)) if scaled is None else scaled,
-        survive=controller.truth(args["survive"], "survive"),
+        survive=bool(noted(found, lambda: controller.truth(args["survive"], "survive"))),
     )
+    return made, found
+
+
+def problems(
+    args: Mapping[str, Any], groups: Mapping[str, Any], fleet: Mapping[str, Any], services: Iterable[Mapping[str, Any]]
+) -> list[Problem]:
+    """Every mistake in what is asked, before anything is planned."""
+    made, found = wish(args, groups)
+    noted(found, lambda: controller.truth(args["allow_unknown"], "stowage_allow_unknown"))
+    return [*found, *rollout.wish_problems(made, fleet["nodes"], services)]
+
+
+def noted(found: list[Problem], read: Callable[[], Any]) -> Any:
+    """What a function reads; None, and its problems are noted, if it refuses."""
+    try:
+        return read()
+    except StowageError as error:
+        found += error.problems
+        return None
 
 
 def _hosts(value: Any) -> Any:

@@ -21,7 +21,7 @@ from .text import (
     step_heads,
     step_lines,
 )
-from .whatif import Wish, scales, unknown, what_if_lines, why_lines
+from .whatif import Wish, scales, unknown, what_if_lines, why_lines, wish_problems
 
 __all__ = [
     "Wish",
@@ -68,4 +68,5 @@ __all__ = [
     "view_problems",
     "what_if_lines",
     "why_lines",
+    "wish_problems",
 ]

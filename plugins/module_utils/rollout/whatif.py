@@ -61,6 +61,18 @@ def _carried_out(asked: Question, placed: Mapping[str, Any]) -> Question:
     return asked._replace(current=[dict(one) for one in placed["placements"]], options=options)
 
 
+def wish_problems(
+    wish: Wish, nodes: Sequence[Mapping[str, Any]], services: Iterable[Mapping[str, Any]]
+) -> list[Problem]:
+    """Every mistake in a wish that shows before a plan is made. nodes: the fleet's. services: all that is stated."""
+    problems: list[Problem] = []
+    names = {node["name"] for node in nodes}
+    problems += [unknown("without", "host", name, names) for name in wish.without if name not in names]
+    _replicas(wish.scale, {one["name"]: one for one in services}, problems)
+    _model(nodes, wish.add_hosts, problems)
+    return problems
+
+
 def _changed(asked: Question, wish: Wish) -> tuple[whatif.Question, list[str]]:
     problems: list[Problem] = []
     names = {node["name"] for node in asked.nodes}
@@ -104,26 +116,33 @@ def _replicas(
 
 
 def _added(nodes: Sequence[Mapping[str, Any]], wish: Any, problems: list[Problem]) -> tuple[list[Any], str]:
+    if isinstance(wish, (list, tuple)) and all(isinstance(node, Mapping) for node in wish):
+        return list(wish), f"with {len(wish)} more hosts"
+    model, number = _model(nodes, wish, problems)
+    return (whatif.copies(nodes, model, number), f"with {number} more hosts like {model}") if model else ([], "")
+
+
+def _model(nodes: Sequence[Mapping[str, Any]], wish: Any, problems: list[Problem]) -> tuple[str, int]:
+    """(the host that added ones are like, how many) of a wish such as 3 or 3*n1; ("", 0) if it is a list, or wrong."""
     if wish is None or wish == "":
-        return [], ""
+        return "", 0
     fix = "write add_hosts=3, add_hosts=3*n1, or a list of nodes [{name: new, capacity: {cpus: 4}}]"
     fix += f"; at most {MOST_HOSTS}"
     if isinstance(wish, (list, tuple)):
         if not all(isinstance(node, Mapping) for node in wish):
             problems.append(Problem(CODE, "add_hosts", "is no list of nodes", fix))
-            return [], ""
-        return list(wish), f"with {len(wish)} more hosts"
+        return "", 0
     match = COPIES.fullmatch(str(wish).strip()) if not isinstance(wish, bool) else None
     known = {node["name"] for node in nodes}
     if match is None or int(match.group(1)) > MOST_HOSTS:
         problems.append(Problem(CODE, "add_hosts", f"{show(wish)} is no number of hosts", fix))
-        return [], ""
+        return "", 0
     active = [node["name"] for node in nodes if node.get("availability") == "active" and not node.get("unknown")]
     model = match.group(2) or next(iter(active), "")
     if model not in known:
         problems.append(unknown("add_hosts", "host", model, known))
-        return [], ""
-    return whatif.copies(nodes, model, int(match.group(1))), f"with {match.group(1)} more hosts like {model}"
+        return "", 0
+    return model, int(match.group(1))
 
 
 def full_name(given: str, services: Collection[str]) -> str | None:

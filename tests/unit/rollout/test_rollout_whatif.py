@@ -9,7 +9,7 @@ import re
 
 import pytest
 from ansible_collections.stowage.fleet.plugins.module_utils import rollout
-from ansible_collections.stowage.fleet.plugins.module_utils.errors import StowageError
+from ansible_collections.stowage.fleet.plugins.module_utils.errors import StowageError, raise_all
 from ansible_collections.stowage.fleet.plugins.plugin_utils import asking
 from fake_fleet import FakeFleet, compiled, service, volume
 
@@ -29,8 +29,10 @@ def asked(fleet, wanted, **options):
 
 
 def lines(fleet, wanted, **given):
+    args = {**UNASKED, "survive": False, "allow_unknown": False, **given}
+    raise_all(asking.problems(args, GROUPS, fleet.fleet(), wanted["services"]))
     question, _blocked = asked(fleet, wanted)
-    return rollout.what_if_lines(question, asking.wish({**UNASKED, "survive": False, **given}, GROUPS))
+    return rollout.what_if_lines(question, asking.wish(args, GROUPS)[0])
 
 
 def web(**given):
@@ -118,6 +120,16 @@ def test_refused(given, words):
     with pytest.raises(StowageError) as caught:
         lines(fleet, wanted, **given)
     assert all(word in str(caught.value) for word in words), str(caught.value)
+
+
+def test_all_mistakes_of_all_options_at_once():
+    fleet, wanted = running(web())
+    wrong = {"without": "n9", "without_group": "rakc", "scale": "wbe=9", "add_hosts": "many", "survive": "maybe"}
+    with pytest.raises(StowageError) as caught:
+        lines(fleet, wanted, **wrong, allow_unknown="perhaps")
+    places = {problem.place for problem in caught.value.problems}
+    assert places == {*wrong, "stowage_allow_unknown"}
+    assert {problem.code for problem in caught.value.problems} == {"STW-OPTION"}
 
 
 def test_why_a_task_is_where_it_is():

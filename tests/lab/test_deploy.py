@@ -308,8 +308,8 @@ def test_a_host_survives_a_reboot_with_the_same_addresses(fleet):
             pass
         time.sleep(1)
     assert fleet.containers() == before
-    seen = set()
-    for _attempt in range(20):
+    seen, deadline = set(), time.monotonic() + 20  # Traefik asks it now and then whether it is well again
+    while node not in seen and time.monotonic() < deadline:
         seen.add(fleet.get()["host"])
     assert node in seen, "the ingress reaches the rebooted host's container"
     assert fleet.deploy().ok().changed == 0
